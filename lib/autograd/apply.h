@@ -1,0 +1,28 @@
+// Runs an op by its definition: the one road from a call to the device.
+#pragma once
+#include <vector>
+
+#include "lib/core/op_def.h"
+#include "lib/tensor/tensor.h"
+
+namespace flame {
+
+// Completes the attributes, checks arity, definedness, dtypes and devices against op.inputs, infers
+// the outputs, runs forward, and records a graph node where an input requires grad and grad mode is
+// on. `inputs` has one entry per op.inputs (a list parameter takes the rest); a number in a tensor's
+// place is an undefined tensor and the attribute of the parameter's name.
+// `device`: only for ops without tensor inputs.
+// Throws DeviceError, DTypeError, and whatever op.infer throws.
+std::vector<Tensor> apply(const OpDef& op, std::vector<Tensor> inputs, const Attrs& attrs,
+                          const Device* device = nullptr);
+
+// The first output.
+Tensor apply_one(const OpDef& op, std::vector<Tensor> inputs, const Attrs& attrs,
+                 const Device* device = nullptr);
+
+// d(outputs)/d(inputs)^T * grad_outputs, without touching .grad; undefined where an input was not
+// used. Throws AutogradError when a tensor is not part of a graph.
+std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
+                         std::span<const Tensor> grad_outputs, bool retain_graph = false);
+
+}  // namespace flame
