@@ -9,10 +9,9 @@ namespace flame {
 
 // Completes the attributes, checks arity, definedness, dtypes and devices against op.inputs, infers
 // the outputs, runs forward, and records a graph node where an input requires grad and grad mode is
-// on. `inputs` has one entry per op.inputs (a list parameter takes the rest); a number in a tensor's
-// place is an undefined tensor and the attribute of the parameter's name.
-// `device`: only for ops without tensor inputs.
-// Throws DeviceError, DTypeError, and whatever op.infer throws.
+// on. `inputs` has one entry per op.inputs (a list parameter takes the rest); a number in a
+// tensor's place is an undefined tensor and the attribute of the parameter's name. `device`: only
+// for ops without tensor inputs. Throws DeviceError, DTypeError, and whatever op.infer throws.
 std::vector<Tensor> apply(const OpDef& op, std::vector<Tensor> inputs, const Attrs& attrs,
                           const Device* device = nullptr);
 

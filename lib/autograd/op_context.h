@@ -19,7 +19,10 @@ class OpContext {
  public:
   OpContext(const OpDef& op, const Device& device, std::vector<TensorDesc> outputs,
             std::vector<bool> needs_grad)
-      : op_(op), device_(device), outputs_(std::move(outputs)), needs_grad_(std::move(needs_grad)) {}
+      : op_(op),
+        device_(device),
+        outputs_(std::move(outputs)),
+        needs_grad_(std::move(needs_grad)) {}
 
   const OpDef& op() const { return op_; }
   const Device& device() const { return device_; }
@@ -48,7 +51,11 @@ class BackwardContext {
   BackwardContext(const OpDef& op, const Device& device, std::span<const TensorDesc> inputs,
                   std::span<const TensorDesc> outputs, std::span<const SavedTensor> saved,
                   std::vector<bool> needs_grad)
-      : op_(op), device_(device), inputs_(inputs), outputs_(outputs), saved_(saved),
+      : op_(op),
+        device_(device),
+        inputs_(inputs),
+        outputs_(outputs),
+        saved_(saved),
         needs_grad_(std::move(needs_grad)) {}
 
   const OpDef& op() const { return op_; }

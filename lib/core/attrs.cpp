@@ -175,10 +175,14 @@ IntList Attrs::get_ints(std::string_view name, std::size_t n) const {
 
 std::string to_string(const AttrValue& value) {
   switch (value.index()) {
-    case 1: return std::get<bool>(value) ? "true" : "false";
-    case 2: return std::to_string(std::get<std::int64_t>(value));
-    case 3: return shortest(std::get<double>(value));
-    case 4: return quoted(std::get<std::string>(value));
+    case 1:
+      return std::get<bool>(value) ? "true" : "false";
+    case 2:
+      return std::to_string(std::get<std::int64_t>(value));
+    case 3:
+      return shortest(std::get<double>(value));
+    case 4:
+      return quoted(std::get<std::string>(value));
     case 5: {
       std::string out = "[";
       for (std::int64_t i : std::get<IntList>(value)) {
@@ -187,7 +191,8 @@ std::string to_string(const AttrValue& value) {
       }
       return out + "]";
     }
-    default: return "none";
+    default:
+      return "none";
   }
 }
 

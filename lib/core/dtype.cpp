@@ -7,7 +7,7 @@ namespace {
 
 struct Row {
   std::string_view name, safetensors, device;
-  int significand;  // bits, the hidden one counted; 0 for integers
+  int significand;   // bits, the hidden one counted; 0 for integers
   int min_exponent;  // of the smallest subnormal
   double max;
 };

@@ -25,13 +25,17 @@ inline constexpr int kDTypeCount = 8;
 constexpr std::size_t size_of(DType t) {
   switch (t) {
     case DType::kFloat64:
-    case DType::kInt64: return 8;
+    case DType::kInt64:
+      return 8;
     case DType::kFloat32:
-    case DType::kInt32: return 4;
+    case DType::kInt32:
+      return 4;
     case DType::kFloat16:
-    case DType::kBFloat16: return 2;
+    case DType::kBFloat16:
+      return 2;
     case DType::kUInt8:
-    case DType::kBool: return 1;
+    case DType::kBool:
+      return 1;
   }
   return 0;
 }
@@ -72,7 +76,7 @@ inline constexpr DTypeSet kFloating{DType::kFloat32, DType::kFloat64, DType::kFl
                                     DType::kBFloat16};
 inline constexpr DTypeSet kIndex{DType::kInt64, DType::kInt32};
 inline constexpr DTypeSet kMask{DType::kBool, DType::kUInt8};
-inline constexpr DTypeSet kAnyDType{DType::kFloat32, DType::kFloat64, DType::kFloat16,
+inline constexpr DTypeSet kAnyDType{DType::kFloat32,  DType::kFloat64, DType::kFloat16,
                                     DType::kBFloat16, DType::kInt64,   DType::kInt32,
                                     DType::kUInt8,    DType::kBool};
 

@@ -1,4 +1,5 @@
-// Every error FLAME throws: one clear sentence that names the op and the values, in one typed class.
+// Every error FLAME throws: one clear sentence that names the op and the values, in one typed
+// class.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -12,10 +13,10 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-#define FLAME_ERROR(Name)       \
-  class Name : public Error {   \
-   public:                      \
-    using Error::Error;         \
+#define FLAME_ERROR(Name)     \
+  class Name : public Error { \
+   public:                    \
+    using Error::Error;       \
   }
 FLAME_ERROR(ShapeError);        // sizes that do not fit each other or the op; sizes that overflow
 FLAME_ERROR(DTypeError);        // an element type the op does not take

@@ -22,7 +22,7 @@ struct Info {
   std::string arch;  // what kernels are compiled for: "sm_90a"
   int compute_major = 0, compute_minor = 0;
   int multiprocessors = 1;
-  std::size_t total_memory = 0;      // bytes
+  std::size_t total_memory = 0;  // bytes
   std::size_t l2_bytes = 0;
   std::size_t max_shared_bytes = 0;  // dynamic shared memory one block can be granted
   int driver_version = 0;            // 13000 for 13.0
@@ -68,8 +68,8 @@ struct Image {
 // A is m x k with row stride lda, or k x m when trans_a; B likewise. Strides are in elements; a
 // batch stride of 0 repeats one matrix.
 struct Gemm {
-  DType type = DType::kFloat32;   // of A and B
-  DType out = DType::kFloat32;    // of C: `type`, or float32 for half types
+  DType type = DType::kFloat32;  // of A and B
+  DType out = DType::kFloat32;   // of C: `type`, or float32 for half types
   std::int64_t m = 0, n = 0, k = 0, batch = 1;
   bool trans_a = false, trans_b = false;
   const void* a = nullptr;
@@ -102,7 +102,8 @@ class Driver {
   virtual void deallocate(void* p) noexcept = 0;  // blocks until pending work is done
   virtual std::size_t free_memory() = 0;
   virtual void copy_to_device(void* to, const void* from, std::size_t bytes, StreamHandle) = 0;
-  virtual void copy_to_host(void* to, const void* from, std::size_t bytes, StreamHandle) = 0;  // blocks
+  virtual void copy_to_host(void* to, const void* from, std::size_t bytes,
+                            StreamHandle) = 0;  // blocks
   virtual void copy_on_device(void* to, const void* from, std::size_t bytes, StreamHandle) = 0;
   virtual void fill(void* to, std::uint8_t byte, std::size_t bytes, StreamHandle) = 0;
 

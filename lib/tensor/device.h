@@ -13,10 +13,10 @@ class Runtime;  // lib/tensor/runtime.h
 
 // Bytes of device memory held through one device's allocator.
 struct MemoryStats {
-  std::int64_t allocated = 0;       // in live tensors
-  std::int64_t peak = 0;            // most of `allocated` since reset_peak_memory()
-  std::int64_t reserved = 0;        // taken from the driver, cached blocks included
-  std::int64_t live_blocks = 0;     // live allocations
+  std::int64_t allocated = 0;    // in live tensors
+  std::int64_t peak = 0;         // most of `allocated` since reset_peak_memory()
+  std::int64_t reserved = 0;     // taken from the driver, cached blocks included
+  std::int64_t live_blocks = 0;  // live allocations
   std::int64_t total_allocations = 0;
 };
 

@@ -28,13 +28,13 @@ struct Storage {
 struct TensorImpl {
   std::shared_ptr<Storage> storage;
   Shape shape;
-  Strides strides;            // in elements
-  std::int64_t offset = 0;    // in elements
+  Strides strides;          // in elements
+  std::int64_t offset = 0;  // in elements
   std::int64_t numel = 0;
   DType dtype = DType::kFloat32;
   bool contiguous = true;
 
-  bool requires_grad = false;              // set by the user on a leaf
+  bool requires_grad = false;               // set by the user on a leaf
   std::shared_ptr<autograd::Node> grad_fn;  // the op that made it, when recorded
   int output_index = 0;                     // which of its outputs
   std::mutex grad_mutex;

@@ -1,0 +1,128 @@
+#include "lib/autograd/apply.h"
+
+#include <algorithm>
+
+#include "lib/autograd/grad_mode.h"
+#include "lib/autograd/node.h"
+#include "lib/autograd/stream_order.h"
+#include "lib/core/error.h"
+#include "lib/tensor/tensor_impl.h"
+
+namespace flame {
+namespace {
+
+// The parameter that input i belongs to: a list parameter takes the rest.
+const TensorParam& param_of(const OpDef& op, std::size_t i) {
+  return op.inputs[std::min(i, op.inputs.size() - 1)];
+}
+
+void check_count(const OpDef& op, std::size_t given) {
+  const bool list = !op.inputs.empty() && op.inputs.back().list;
+  const std::size_t want = op.inputs.size();
+  check<ValueError>(list ? given >= want : given == want, op.name, ": takes ",
+                    list ? "at least " : "", want, " tensors, given ", given);
+}
+
+// Definedness, dtype and device of every input, all before anything is inferred or launched.
+void check_inputs(const OpDef& op, const std::vector<Tensor>& inputs, const Attrs& attrs) {
+  const Tensor* first = nullptr;
+  const Tensor* floating = nullptr;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const TensorParam& param = param_of(op, i);
+    const Tensor& t = inputs[i];
+    if (!t.defined()) {
+      check<DeviceError>(param.optional || (param.scalar && attrs.has(param.name)), op.name, ": '",
+                         param.name, "' is undefined");
+      continue;
+    }
+    check<DTypeError>(param.dtypes.has(t.dtype()), op.name, ": '", param.name, "' has dtype ",
+                      name(t.dtype()), ", which it does not take");
+    if (!first) first = &t;
+    check<DeviceError>(t.device() == first->device(), op.name, ": '", param.name, "' is on ",
+                       t.device().to_string(), ", the first tensor on another device, ",
+                       first->device().to_string());
+    if (!is_floating(t.dtype())) continue;
+    if (!floating) floating = &t;
+    check<DTypeError>(t.dtype() == floating->dtype(), op.name, ": '", param.name, "' is ",
+                      name(t.dtype()), ", another input ", name(floating->dtype()));
+  }
+}
+
+const Device& device_of(const OpDef& op, const std::vector<Tensor>& inputs, const Device* given) {
+  for (const Tensor& t : inputs)
+    if (t.defined()) return t.device();
+  check<DeviceError>(given != nullptr, op.name, ": no tensor and no device to run on");
+  return *given;
+}
+
+std::vector<bool> wants_grad(const OpDef& op, const std::vector<Tensor>& inputs) {
+  std::vector<bool> needs(inputs.size(), false);
+  if (!op.backward || !grad_enabled()) return needs;
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    needs[i] = inputs[i].defined() && param_of(op, i).differentiable &&
+               is_floating(inputs[i].dtype()) && inputs[i].requires_grad();
+  return needs;
+}
+
+std::vector<TensorDesc> descs(const std::vector<Tensor>& tensors) {
+  std::vector<TensorDesc> out;
+  out.reserve(tensors.size());
+  for (const Tensor& t : tensors) out.push_back(t.desc());
+  return out;
+}
+
+void record(const OpDef& op, const Device& device, const std::vector<Tensor>& inputs,
+            std::vector<TensorDesc> input_descs, Attrs attrs, OpContext& context,
+            std::vector<bool> needs, std::vector<Tensor>& outputs) {
+  auto node = std::make_shared<autograd::Node>(op, device);
+  node->attrs = std::move(attrs);
+  node->inputs = std::move(input_descs);
+  node->outputs = descs(outputs);
+  node->needs_grad = std::move(needs);
+  node->saved = context.take_saved();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    node->edges.push_back(node->needs_grad[i] ? autograd::edge_to(inputs[i]) : autograd::Edge{});
+    if (node->edges.back().node)
+      node->depth = std::max(node->depth, node->edges.back().node->depth + 1);
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!is_floating(outputs[i].dtype())) continue;
+    outputs[i].impl()->grad_fn = node;
+    outputs[i].impl()->output_index = static_cast<int>(i);
+  }
+}
+
+}  // namespace
+
+std::vector<Tensor> apply(const OpDef& op, std::vector<Tensor> inputs, const Attrs& given,
+                          const Device* given_device) {
+  check_count(op, inputs.size());
+  const Attrs attrs = complete_attrs(op, given);
+  check_inputs(op, inputs, attrs);
+  const Device device = device_of(op, inputs, given_device);
+  std::vector<TensorDesc> input_descs = descs(inputs);
+  std::vector<bool> needs = wants_grad(op, inputs);
+  const bool recording = std::find(needs.begin(), needs.end(), true) != needs.end();
+
+  OpContext context(op, device, op.infer(input_descs, attrs), needs);
+  std::vector<Tensor> outputs;
+  {
+    const NoGradGuard no_grad;
+    const StreamOrder order(device, inputs);
+    outputs = op.forward(context, inputs, attrs);
+  }
+  // An op that had nothing to do hands an input back: it is already where its gradient goes.
+  const bool is_input = std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) {
+    return t.defined() && t.impl() == outputs[0].impl();
+  });
+  if (recording && !is_input)
+    record(op, device, inputs, std::move(input_descs), attrs, context, std::move(needs), outputs);
+  return outputs;
+}
+
+Tensor apply_one(const OpDef& op, std::vector<Tensor> inputs, const Attrs& attrs,
+                 const Device* device) {
+  return apply(op, std::move(inputs), attrs, device)[0];
+}
+
+}  // namespace flame

@@ -1,0 +1,20 @@
+// The backward pass: iterative, deterministic in its order, accumulating.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lib/tensor/tensor.h"
+
+namespace flame::autograd {
+
+struct Root {
+  Tensor output, gradient;
+};
+
+// Runs backward from the roots. Without `wanted`, gradients are added into the grad of every leaf;
+// with it, they are returned for those tensors (undefined where unreached) and no leaf is touched.
+std::vector<Tensor> run_backward(std::span<const Root> roots, const std::vector<Tensor>* wanted,
+                                 bool retain_graph);
+
+}  // namespace flame::autograd

@@ -1,0 +1,62 @@
+#include "lib/core/op_def.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "lib/core/error.h"
+
+namespace flame {
+
+Attrs complete_attrs(const OpDef& op, const Attrs& given) {
+  auto known = [&](std::string_view name) {
+    const bool attr = std::any_of(op.attrs.begin(), op.attrs.end(),
+                                  [&](const AttrParam& p) { return p.name == name; });
+    return attr || std::any_of(op.inputs.begin(), op.inputs.end(), [&](const TensorParam& p) {
+             return p.scalar && (p.name == name || p.alias == name);
+           });
+  };
+  for (const auto& [name, value] : given.items())
+    check<ValueError>(known(name), op.name, ": unknown argument '", name, "' = ", to_string(value));
+  Attrs out;
+  for (const TensorParam& p : op.inputs) {
+    const AttrValue* v = given.find(p.name);
+    if (!v && !p.alias.empty()) v = given.find(p.alias);
+    if (v && p.scalar) out.set(p.name, *v);
+  }
+  for (const AttrParam& p : op.attrs) {
+    const AttrValue* v = given.find(p.name);
+    check<ValueError>(v || p.default_value, op.name, ": argument '", p.name, "' is missing");
+    out.set(p.name, v ? *v : *p.default_value);
+  }
+  return out;
+}
+
+std::string normalize_expression(std::string_view expression) {
+  std::string out;
+  for (char c : expression)
+    if (!std::isspace(static_cast<unsigned char>(c))) out += c;
+  return out;
+}
+
+// Greedy with one point of return: linear for one '*', never exponential.
+bool glob_match(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace flame
