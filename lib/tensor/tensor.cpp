@@ -98,7 +98,7 @@ std::int64_t Tensor::size(std::int64_t dim) const {
 }
 
 TensorDesc Tensor::desc() const {
-  if (!impl_) return {.defined = false};
+  if (!impl_) return {DType::kFloat32, {}, false};
   return {impl_->dtype, impl_->shape};
 }
 
