@@ -1,0 +1,26 @@
+# `cmake --install`: the library, its headers and a package for find_package(flame).
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+option(FLAME_INSTALL_SIM "Also install the simulated device, as the component sim" OFF)
+
+install(TARGETS flame flame_core EXPORT flame_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY lib/include/flame DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY lib/core lib/driver lib/tensor lib/autograd lib/ops
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame/lib
+  FILES_MATCHING PATTERN "*.h" PATTERN "*.inc")
+install(EXPORT flame_targets NAMESPACE flame:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)
+configure_package_config_file(cmake/flame-config.cmake.in ${CMAKE_BINARY_DIR}/flame-config.cmake
+  INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/flame-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/flame-config.cmake ${CMAKE_BINARY_DIR}/flame-config-version.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)
+
+if(FLAME_INSTALL_SIM)
+  install(TARGETS flame_sim flame_sim_kernels EXPORT flame_sim_targets
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} OBJECTS DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(FILES conformance/sim/sim.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame/conformance/sim)
+  install(FILES conformance/sim/install/sim.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame)
+  install(EXPORT flame_sim_targets NAMESPACE flame:: FILE flame-sim-targets.cmake
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)
+endif()
