@@ -213,6 +213,7 @@ Attrs parse_attrs(std::string_view text) {
     const std::string name(r.word());
     if (!r.eat('=')) r.fail("'=' is missing");
     attrs.set(name, r.value());
+    if (!r.done() && !r.eat(' ')) r.fail("a space is missing");
   }
   return attrs;
 }
