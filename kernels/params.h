@@ -21,4 +21,102 @@ struct Extent {
   int rank;
 };
 
+// Plain numbers that a functor takes (add's alpha).
+struct Numbers {
+  double v[2];
+};
+
+// The value of a fill: `integer` where is_integer, so that 64-bit integers stay exact.
+struct Constant {
+  double real;
+  long long integer;
+  int is_integer;
+};
+
+// One operand of a reduction: strides along the kept and along the reduced dims, in elements.
+// `data` null: `scalar` stands for every element.
+struct ReduceOperand {
+  const void* data;
+  double scalar;
+  long long kept[kMaxDims];
+  long long reduced[kMaxDims];
+};
+
+// A reduction of up to three operands. In a vectorised launch the innermost size of `reduced`
+// (rows) or `kept` (columns) counts vectors; both numels count elements.
+struct Reduction {
+  Extent kept, reduced;
+  ReduceOperand in[3];
+  double divisor;   // of the total (mean)
+  Numbers numbers;  // of the functor whose terms are summed
+  long long chunk;  // steps along the reduced dims that one split takes
+  int splits;       // more than 1: partial results, [output][split]
+  int columns;      // 1: adjacent threads take adjacent outputs; 0: adjacent reduced elements
+};
+
+// Where random numbers start: see the head of kernels/random.cu.
+struct Philox {
+  unsigned long long seed, offset;
+};
+
+// C = alpha * A * B + beta * C for `batch` matrices: A (m, k), B (k, n), C (m, n) with column
+// stride
+// 1. Strides in elements; a batch stride of 0 repeats a matrix.
+struct Gemm {
+  long long m, n, k;
+  long long a_row, a_col, b_row, b_col, c_row;
+  long long a_batch, b_batch, c_batch;
+  double alpha, beta;
+};
+
+// A sum over some dims of a row-major tensor, with the strides its kept and summed dims have in it.
+struct BatchSum {
+  Extent kept, summed;
+  long long kept_stride[kMaxDims];
+  long long summed_stride[kMaxDims];
+};
+
+// The geometry of a convolution on (N, C, H, W), and where column element (image, row, pixel) lies:
+// image * image_stride + row * row_stride + pixel, row = (channel * kernel_h + kh) * kernel_w + kw,
+// pixel = oh * out_w + ow.
+struct Im2col {
+  long long images, channels;
+  long long image_stride, row_stride;
+  int height, width, out_h, out_w;
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+};
+
+// Pooling of `planes` images of (height, width) into (out_h, out_w).
+struct Pool {
+  long long planes, height, width, out_h, out_w;
+  long long kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+};
+
+// gather along `dim`: the index's sizes, and the strides of input and index over them.
+struct Gather {
+  Extent index;
+  long long input_stride[kMaxDims];
+  long long index_stride[kMaxDims];
+  long long dim_size;  // the input's size along dim
+  int dim;
+};
+
+// The gradient of gather. A line is one position in all dims but `dim`; `lines` holds the input's
+// sizes of these dims, index_size and index_stride what the index has there (a line outside it gets
+// zeros), line_stride the input's.
+struct GatherLines {
+  Extent lines;
+  long long line_stride[kMaxDims], index_size[kMaxDims], index_stride[kMaxDims];
+  long long grad_stride[kMaxDims];
+  long long bins, bin_stride;                          // the input along dim
+  long long entries, entry_stride, entry_grad_stride;  // the index and the gradient along dim
+  long long bins_per_block;
+};
+
+// lib/tensor/runtime.h's FaultWord.
+struct FaultWord {
+  unsigned long long code;
+  long long value, limit, position;
+};
+
 }  // namespace flame_params
