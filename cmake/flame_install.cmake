@@ -1,7 +1,6 @@
 # `cmake --install`: the library, its headers and a package for find_package(flame).
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
-option(FLAME_INSTALL_SIM "Also install the simulated device, as the component sim" OFF)
 
 install(TARGETS flame flame_core EXPORT flame_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY lib/include/flame DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
