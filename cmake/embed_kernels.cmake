@@ -1,5 +1,6 @@
 # Writes one C++ source holding the text of every kernel file and the list of exported entries.
 #   cmake -DOUT=... -DFILES="a;b" -DCXX=g++ -P embed_kernels.cmake
+cmake_policy(VERSION 3.25)
 set(files_table "")
 set(exports_table "")
 foreach(file ${FILES})
