@@ -1,0 +1,49 @@
+// Matrix products by cuBLASLt, opened at run time.
+#pragma once
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "lib/driver/driver.h"
+
+struct CUstream_st;
+
+namespace flame::blas {
+
+struct CublasLtApi;  // the entry points
+struct Plan;         // descriptors and the algorithm of one kind of product
+
+// float32 is computed in float32 (TF32 only where asked), float64 in float64, half types accumulate
+// in float32 all the way: no algorithm that reduces partial sums in the output's type is admitted.
+// The choice of algorithm depends on the product's description alone and each stream has a
+// workspace of its own, so results are the same from run to run.
+class CublasLt final : public driver::Blas {
+ public:
+  using StreamOf = std::function<CUstream_st*(driver::StreamHandle)>;
+
+  // nullptr when cuBLASLt is not on this machine. The device's context must be current, here and at
+  // every gemm(). `driver` must outlive it.
+  static std::unique_ptr<CublasLt> open(driver::Driver& driver, StreamOf stream_of);
+  ~CublasLt() override;
+
+  bool gemm(const driver::Gemm& gemm, driver::StreamHandle stream) override;
+
+  // Before the stream is destroyed: waits for it by giving back its workspace.
+  void forget_stream(driver::StreamHandle stream) noexcept;
+
+ private:
+  CublasLt(std::unique_ptr<CublasLtApi> api, driver::Driver& driver, StreamOf stream_of);
+  std::shared_ptr<const Plan> plan(const driver::Gemm& gemm);
+  void* workspace(driver::StreamHandle stream);
+
+  std::unique_ptr<CublasLtApi> api_;
+  driver::Driver& driver_;
+  StreamOf stream_of_;
+  std::mutex mutex_;  // guards the two below
+  std::unordered_map<std::string, std::shared_ptr<const Plan>> plans_;
+  std::unordered_map<driver::StreamHandle, void*> workspaces_;
+};
+
+}  // namespace flame::blas
