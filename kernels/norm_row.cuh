@@ -62,6 +62,27 @@ struct RowTile {
       }
     }
   }
+  // v[j] = f(v[j], element of `row` in the same column); one piece of `row` at a time.
+  template <class F>
+  __device__ __forceinline__ void combine(const T* row, int cols, bool vectors, F&& f) {
+    const int t = threadIdx.x, threads = blockDim.x;
+    if (vectors) {
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        const int at = (i * threads + t) * kN;
+        if (at >= cols) continue;
+        const auto piece = *reinterpret_cast<const Vec<T, kN>*>(row + at);
+#pragma unroll
+        for (int j = 0; j < kN; ++j) v[i * kN + j] = f(v[i * kN + j], dev::load(piece.v[j]));
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < kSize; ++j) {
+        const int at = j * threads + t;
+        if (at < cols) v[j] = f(v[j], dev::load(row[at]));
+      }
+    }
+  }
   // Which column v[j] is.
   __device__ __forceinline__ int column(int j, bool vectors) const {
     const int t = threadIdx.x, threads = blockDim.x;

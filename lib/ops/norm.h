@@ -1,0 +1,36 @@
+// How kernels that work row by row are launched (softmax, layer_norm).
+#pragma once
+#include <cstdint>
+#include <initializer_list>
+
+#include "lib/tensor/launch.h"
+#include "lib/tensor/tensor.h"
+
+namespace flame {
+
+// Elements of one 16-byte access.
+constexpr std::int64_t vector_width(DType t) { return 16 / static_cast<std::int64_t>(size_of(t)); }
+bool is_aligned16(const void* p);
+
+// Whether rows of `cols` elements can be read 16 bytes at a time from all these tensors.
+bool rows_are_vectors(std::int64_t cols, std::initializer_list<Tensor> tensors);
+
+// Launch shape of a kernel that holds a row in registers: `items` vectors a thread, a warp a row
+// where that is enough (four rows a block), else a block a row.
+struct RowPlan {
+  int items = 0;  // 0: the row does not fit `max_items` vectors in each of 1024 threads
+  driver::Dim3 grid, block;
+};
+RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items);
+
+// Launch shape of a kernel that takes a long row per block, and whether `bytes` of row data can be
+// kept in shared memory meanwhile.
+struct LongRowPlan {
+  driver::Dim3 grid, block;
+  unsigned shared_bytes = 0;
+  bool kept = false;
+};
+LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t bytes,
+                           DType dtype);
+
+}  // namespace flame

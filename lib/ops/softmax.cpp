@@ -1,0 +1,160 @@
+#include "lib/autograd/apply.h"
+#include "lib/autograd/op_context.h"
+#include "lib/core/error.h"
+#include "lib/ops/copy.h"
+#include "lib/ops/norm.h"
+#include "lib/ops/ops.h"
+#include "lib/ops/workspace.h"
+
+namespace flame {
+namespace {
+
+// The type to work in: attribute "dtype", else the input's.
+DType work_dtype(const TensorDesc& input, const Attrs& attrs) {
+  if (!attrs.has("dtype")) return input.dtype;
+  const std::string& text = attrs.get_string("dtype");
+  const auto dtype = parse_dtype(text);
+  check<DTypeError>(dtype && is_floating(*dtype), "softmax: dtype '", text,
+                    "' is not a floating type");
+  return *dtype;
+}
+
+// The tensor as (outer, cols, inner), cols along dim.
+struct Lines {
+  std::int64_t outer = 1, cols = 1, inner = 1;
+  std::int64_t count() const { return outer * inner; }
+};
+
+Lines lines_of(const Shape& shape, std::int64_t dim) {
+  const int d = normalize_dim("softmax", dim, shape.size());
+  Lines lines;
+  for (int i = 0; i < static_cast<int>(shape.size()); ++i)
+    (i < d ? lines.outer : i == d ? lines.cols : lines.inner) *= shape[i];
+  return lines;
+}
+
+std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+  normalize_dim("softmax", attrs.get_int("dim"), in[0].shape.size());
+  return {{work_dtype(in[0], attrs), in[0].shape}};
+}
+
+// 32 lines a block; up to 16 threads share a line.
+driver::Dim3 strided_block(std::int64_t cols) {
+  unsigned share = 1;
+  while (share < 16 && share * 4 <= cols) share *= 2;
+  return {32, share, 1};
+}
+
+void run_forward(const Device& device, const Tensor& x, const Tensor& y, const Lines& lines) {
+  const DType t = x.dtype();
+  const long long rows = lines.count(), cols = lines.cols, inner = lines.inner;
+  auto kernel = [](std::string e) { return driver::KernelId{"softmax.cu", std::move(e)}; };
+  if (inner > 1) {
+    launch(device, kernel(expression("softmax_forward_strided", t)),
+           {static_cast<unsigned>(ceil_div(rows, 32))}, strided_block(cols), 0, x.data(), y.data(),
+           rows, cols, inner);
+    return;
+  }
+  const bool vectors = rows_are_vectors(cols, {x, y});
+  const RowPlan plan = plan_rows(rows, cols, t, 4);
+  if (plan.items) {
+    launch(device, kernel(expression("softmax_forward_row", plan.items, t)), plan.grid, plan.block,
+           0, x.data(), y.data(), rows, static_cast<int>(cols), vectors);
+    return;
+  }
+  const auto bytes = cols * static_cast<std::int64_t>(size_of(t));
+  const LongRowPlan longer = plan_long_rows(device, rows, bytes, t);
+  launch(device, kernel(expression("softmax_forward_long", t)), longer.grid, longer.block,
+         longer.shared_bytes, x.data(), y.data(), cols, vectors, longer.kept);
+}
+
+void run_backward(const Device& device, const Tensor& x, const Tensor& g, const Tensor& dx,
+                  const Lines& lines) {
+  const DType t = x.dtype();
+  const long long rows = lines.count(), cols = lines.cols, inner = lines.inner;
+  auto kernel = [](std::string e) { return driver::KernelId{"softmax.cu", std::move(e)}; };
+  if (inner > 1) {
+    launch(device, kernel(expression("softmax_backward_strided", t)),
+           {static_cast<unsigned>(ceil_div(rows, 32))}, strided_block(cols), 0, x.data(), g.data(),
+           dx.data(), rows, cols, inner);
+    return;
+  }
+  const bool vectors = rows_are_vectors(cols, {x, g, dx});
+  const RowPlan plan = plan_rows(rows, cols, t, 2);
+  if (plan.items) {
+    launch(device, kernel(expression("softmax_backward_row", plan.items, t)), plan.grid, plan.block,
+           0, x.data(), g.data(), dx.data(), rows, static_cast<int>(cols), vectors);
+    return;
+  }
+  const std::int64_t padded = ceil_div(cols, vector_width(t)) * vector_width(t);
+  const auto bytes = 2 * padded * static_cast<std::int64_t>(size_of(t));
+  const LongRowPlan longer = plan_long_rows(device, rows, bytes, t);
+  launch(device, kernel(expression("softmax_backward_long", t)), longer.grid, longer.block,
+         longer.shared_bytes, x.data(), g.data(), dx.data(), cols, vectors, longer.kept);
+}
+
+std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+  const Tensor x = as_contiguous(in[0], context.output().dtype);
+  const Tensor y = context.make_output();
+  if (y.numel() > 0) run_forward(context.device(), x, y, lines_of(x.shape(), attrs.get_int("dim")));
+  // Backward works from the input: the output may have been rounded to a half type.
+  if (context.needs_grad(0)) context.save(x);
+  return {y};
+}
+
+std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
+                             const Attrs& attrs) {
+  const Tensor x = context.saved(0);
+  const Tensor g = as_contiguous(grads[0]);
+  const Tensor dx = context.make_gradient(0);
+  if (dx.numel() == 0) return {dx};
+  const Lines lines = lines_of(x.shape(), attrs.get_int("dim"));
+  if (dx.dtype() == x.dtype()) {
+    run_backward(context.device(), x, g, dx, lines);
+    return {dx};
+  }
+  const Tensor wide = context.temporary(x.shape(), x.dtype());
+  run_backward(context.device(), x, g, wide, lines);
+  copy_into(dx, wide);
+  return {dx};
+}
+
+Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
+  const auto n = static_cast<double>(numel(in[0].shape));
+  const double bytes =
+      static_cast<double>(size_of(in[0].dtype) + size_of(work_dtype(in[0], attrs)));
+  return {5 * n, n * bytes};  // max, subtract, exp, sum, scale
+}
+
+// The input converted to another dtype; backward: the gradient before it is converted back.
+std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
+  const DType t = work_dtype(in[0], attrs);
+  return t == in[0].dtype ? 0 : held_bytes(numel(in[0].shape, size_of(t)));
+}
+
+}  // namespace
+
+const OpDef& softmax_def() {
+  static const OpDef def{
+      .name = "softmax",
+      .inputs = {{.name = "input"}},
+      .attrs = {{"dim"}, {"dtype", AttrValue{}}},
+      .infer = infer,
+      .forward = forward,
+      .backward = backward,
+      .cost = cost,
+      .kernels = {"softmax_forward_*", "copy*"},
+      .backward_kernels = {"softmax_backward_*", "copy*"},
+      .workspace = workspace,
+      .backward_workspace = workspace,
+  };
+  return def;
+}
+
+Tensor softmax(const Tensor& input, std::int64_t dim, std::optional<DType> dtype) {
+  Attrs attrs{{"dim", dim}};
+  if (dtype) attrs.set("dtype", std::string(name(*dtype)));
+  return apply_one(softmax_def(), {input}, attrs);
+}
+
+}  // namespace flame
