@@ -1,0 +1,1 @@
+include("/work/main/reports/record_test[1]_include.cmake")

@@ -1,0 +1,49 @@
+#include <string_view>
+
+#include "lib/core/error.h"
+#include "lib/driver/driver.h"
+#include "tools/cli/build_info.h"  // generated
+#include "tools/cli/command.h"
+
+namespace flame::cli {
+namespace {
+
+std::string& stored_command_line() {
+  static std::string line;
+  return line;
+}
+
+std::string shell_quoted(std::string_view text) {
+  const bool plain = !text.empty() && text.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789-_=+/.,:@%") == std::string_view::npos;
+  if (plain) return std::string(text);
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+void set_command_line(int argc, char** argv) {
+  std::string& line = stored_command_line();
+  line = "flame";
+  for (int i = 1; i < argc; ++i) line += " " + shell_quoted(argv[i]);
+}
+const std::string& command_line() { return stored_command_line(); }
+
+std::string choose_device(const std::string& asked) {
+  if (!asked.empty()) return asked;
+  check<NoDeviceError>(driver::cuda_device_count() > 0,
+                       "no CUDA device (flame doctor says why). FLAME has no CPU fallback; "
+                       "--device sim asks for the simulated device, which proves nothing of a GPU");
+  return "cuda";
+}
+
+const BuildInfo& build_info() {
+  static constexpr BuildInfo kInfo{FLAME_VERSION, FLAME_COMMIT, FLAME_DIRTY, FLAME_COMPILER,
+                                   FLAME_BUILD_TYPE};
+  return kInfo;
+}
+
+}  // namespace flame::cli

@@ -1,0 +1,90 @@
+// flame kernels: the compiled kernels on disk.
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "lib/core/error.h"
+#include "lib/driver/driver.h"
+#include "lib/jit/compiler.h"
+#include "tools/cli/command.h"
+#include "tools/cli/terminal.h"
+
+namespace flame::cli {
+namespace {
+
+int list(bool json) {
+  const jit::DiskCache cache;
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  Table table({"kernel", "file", "arch", "bytes", "state"});
+  for (const jit::CacheItem& item : cache.list()) {
+    out.push_back({{"path", item.path.string()},
+                   {"file", item.file},
+                   {"arch", item.arch},
+                   {"bytes", item.bytes},
+                   {"kernels", item.expressions},
+                   {"readable", item.readable}});
+    const std::string state = item.readable ? "ok" : "corrupt: compiled again at its next use";
+    if (item.expressions.empty())
+      table.add(
+          {item.path.filename().string(), item.file, item.arch, std::to_string(item.bytes), state});
+    for (const std::string& expression : item.expressions)
+      table.add({expression, item.file, item.arch, std::to_string(item.bytes), state});
+  }
+  if (json) {
+    std::cout << out.dump(2) << '\n';
+  } else if (table.empty()) {
+    std::cerr << "no compiled kernels in " << cache.folder().string() << '\n';
+  } else {
+    table.print(std::cout);
+  }
+  return kPass;
+}
+
+int warm(std::string arch, unsigned threads) {
+  if (arch.empty()) arch = driver::open_cuda(0)->info().arch;
+  if (jit::nvrtc_version() == 0) {
+    std::cerr << "flame kernels warm: no NVRTC on this machine (see flame doctor)\n";
+    return kEnvironment;
+  }
+  jit::Compiler compiler;
+  Progress progress;
+  const std::size_t anew =
+      jit::warm(compiler, arch, threads, [&](std::size_t done, std::size_t total) {
+        progress.show(std::int64_t(done), std::int64_t(total), 0, "compiling for " + arch);
+      });
+  progress.finish();
+  std::cout << anew << " kernels compiled for " << arch << ", "
+            << jit::embedded_exports().size() - anew << " were there already, in "
+            << compiler.cache().folder().string() << '\n';
+  return kPass;
+}
+
+int clear() {
+  jit::DiskCache cache;
+  std::cout << cache.clear() << " files removed from " << cache.folder().string() << '\n';
+  return kPass;
+}
+
+}  // namespace
+
+Command add_kernels(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("kernels", "The cache of compiled kernels");
+  app->require_subcommand(1);
+  auto json = std::make_shared<bool>(false);
+  auto arch = std::make_shared<std::string>();
+  auto threads = std::make_shared<unsigned>(0);
+  CLI::App* list_app = app->add_subcommand("list", "What is in it");
+  list_app->add_flag("--json", *json, "One JSON list on stdout");
+  CLI::App* warm_app = app->add_subcommand("warm", "Compile every kernel now");
+  warm_app->add_option("--arch", *arch, "Compile for this one (sm_90a); default: the GPU's");
+  warm_app->add_option("--threads", *threads, "0: one per core");
+  CLI::App* clear_app = app->add_subcommand("clear", "Remove all of them");
+  return {app, [=]() -> int {
+            if (*list_app) return list(*json);
+            if (*warm_app) return warm(*arch, *threads);
+            if (*clear_app) return clear();
+            return kInternal;  // require_subcommand keeps us from here
+          }};
+}
+
+}  // namespace flame::cli
