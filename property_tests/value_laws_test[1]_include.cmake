@@ -1,0 +1,1 @@
+include("/work/main/property_tests/value_laws_test[1]_include.cmake")

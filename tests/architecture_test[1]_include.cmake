@@ -1,0 +1,1 @@
+include("/work/main/tests/architecture_test[1]_include.cmake")

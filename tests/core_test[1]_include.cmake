@@ -1,0 +1,1 @@
+include("/work/main/tests/core_test[1]_include.cmake")

@@ -1,0 +1,1 @@
+include("/work/main/tests/linkage_test[1]_include.cmake")
