@@ -1,5 +1,6 @@
 // The one header every kernel includes: element types, conversions, 16-byte accesses, indexing.
-// Ordinary CUDA C++ under NVRTC; the simulated device compiles the same text with g++ behind a shim.
+// Ordinary CUDA C++ under NVRTC; the simulated device compiles the same text with g++ behind a
+// shim.
 #pragma once
 #include "params.h"
 #ifndef FLAME_LIST_EXPORTS
@@ -7,8 +8,9 @@
 #include <cuda_fp16.h>
 #endif
 
-// DEV_EXPORT(name<args>) after a kernel is the single list of entry points: NVRTC's name expression,
-// the simulator's registry key, and (with FLAME_LIST_EXPORTS) what tools/compile_all compiles.
+// DEV_EXPORT(name<args>) after a kernel is the single list of entry points: NVRTC's name
+// expression, the simulator's registry key, and (with FLAME_LIST_EXPORTS) what tools/compile_all
+// compiles.
 #if defined(FLAME_LIST_EXPORTS)
 #define DEV_EXPORT(...) FLAME_KERNEL_EXPORT(__VA_ARGS__)
 #elif defined(__CUDACC__)
@@ -16,10 +18,10 @@
 #endif
 // One kernel template for every floating type: EXPORT_FLOATING(softmax_forward) exports
 // softmax_forward<float>, ...; further arguments come first: EXPORT_FLOATING(unary_forward, Exp).
-#define EXPORT_FLOATING(kernel, ...)                            \
-  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) float>)          \
-  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) double>)         \
-  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) __half>)         \
+#define EXPORT_FLOATING(kernel, ...)                    \
+  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) float>)  \
+  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) double>) \
+  DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) __half>) \
   DEV_EXPORT(kernel<__VA_ARGS__ __VA_OPT__(, ) __nv_bfloat16>)
 
 #ifdef __CUDACC__
@@ -84,8 +86,13 @@ inline constexpr int kVec = 16 / int(sizeof(T));
 __device__ __forceinline__ long long global_thread() {
   return (long long)blockIdx.x * blockDim.x + threadIdx.x;
 }
-__device__ __forceinline__ long long global_threads() {
-  return (long long)gridDim.x * blockDim.x;
+__device__ __forceinline__ long long global_threads() { return (long long)gridDim.x * blockDim.x; }
+
+// a / b for 0 <= a, 0 < b: a 64-bit division costs many times a 32-bit one, and is seldom needed.
+__device__ __forceinline__ long long divide(long long a, long long b) {
+  if ((((unsigned long long)a | (unsigned long long)b) >> 32) == 0)
+    return (long long)((unsigned)a / (unsigned)b);
+  return a / b;
 }
 
 }  // namespace dev

@@ -1,0 +1,46 @@
+// The geometry of an elementwise launch: dims merged, strides and addresses gathered, the widest
+// access that they allow. The other half is kernels/elementwise.cuh.
+#pragma once
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "kernels/params.h"
+#include "lib/tensor/launch.h"
+#include "lib/tensor/tensor.h"
+
+namespace flame {
+
+// What an elementwise kernel reads or writes: a tensor that broadcasts to the iteration's shape, a
+// number, or nothing (a gradient that is not wanted).
+class LoopOperand {
+ public:
+  LoopOperand(const Tensor& tensor) : tensor_(tensor) {}
+  LoopOperand(double number) : number_(number) {}
+  const Tensor& tensor() const { return tensor_; }  // undefined: a number or nothing
+  double number() const { return number_; }
+
+ private:
+  Tensor tensor_;
+  double number_ = 0;
+};
+
+struct Loop {
+  flame_params::Extent extent = {};
+  std::vector<flame_params::Strided> operands;  // in the order given
+  int vector = 1;                               // elements of one access: the kernels' V
+
+  const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
+  bool empty() const { return extent.numel == 0; }
+  driver::Dim3 grid() const;
+  driver::Dim3 block() const;
+};
+
+// An iteration over `shape`; operand 0 decides in which order. Vectors are 16 bytes of the widest
+// operand.
+Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands);
+
+// A broadcast tensor's strides over `shape`: 0 where it has one element for many.
+Strides broadcast_strides(const Tensor& tensor, const Shape& shape);
+
+}  // namespace flame
