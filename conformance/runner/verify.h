@@ -27,11 +27,12 @@ struct VerifyOptions {
   // Globs ('*' and '?'); the four together name a set of plan items.
   std::string op = "*", case_name = "*", check = "*", layout = "*";
   std::optional<DType> dtype = std::nullopt;
-  // This process takes plan items whose group (op, case, dtype) falls to shard i of n.
+  // This process takes the plan items whose number leaves the remainder i when divided by n.
   int shard_index = 0, shard_count = 1;
   // Worker processes; 0: one per core on the simulator, one on a GPU. A worker that dies fails the
   // item it was on, and the others go on.
   int jobs = 0;
+  bool in_process = false;  // no worker processes: for debuggers and tests
   // Called in this process, `record` and `kill` in plan order, `progress` whenever one ends.
   std::function<void(const records::Record&)> on_record = {};
   std::function<void(const records::Kill&)> on_kill = {};
@@ -57,8 +58,8 @@ struct PlanItem {
 // ValueError when the filters together match nothing.
 std::vector<PlanItem> plan(const VerifyOptions& options);
 
-// Runs the plan. Throws NoDeviceError (exit code 3) when options.device is not there, ValueError for
-// options that make no sense. What checks find is in the records, never an exception.
+// Runs the plan. Throws NoDeviceError (exit code 3) when options.device is not there, ValueError
+// for options that make no sense. What checks find is in the records, never an exception.
 Summary verify(const VerifyOptions& options);
 
 // Every fake against every op that it can wear (options.op filters ops, options.check is a glob on
@@ -82,8 +83,8 @@ struct FakeInfo {
 };
 std::vector<FakeInfo> fake_list();
 
-// A folder of one run: run.json, records.jsonl, kills.jsonl. Lines are flushed one by one, so that a
-// run that was interrupted leaves what it found. Throws FileError when it cannot be written.
+// A folder of one run: run.json, records.jsonl, kills.jsonl. Lines are flushed one by one, so that
+// a run that was interrupted leaves what it found. Throws FileError when it cannot be written.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& folder);
