@@ -1,0 +1,66 @@
+// The access checker of the instrumented build: every load and store of a kernel, against races,
+// uninitialised memory, bounds, alignment and host pointers.
+//
+// Kernel files are compiled with -fsanitize=thread, but the compiler's callbacks land here instead
+// of in libtsan: what orders two accesses is CUDA's barriers, not a host's locks. In the plain
+// build nothing of this runs.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "conformance/sim/shadow.h"
+
+namespace flame::sim {
+
+class Executor;
+
+class Checker {
+ public:
+  void begin_launch(Executor& executor);
+  void end_launch() { executor_ = nullptr; }
+  void begin_block(std::size_t block);
+  void block_synced() { ++epoch_; }
+  void warp_synced(unsigned warp) { warp_stamp_[warp] = ++warp_clock_; }
+  // Only between listen(true) and listen(false) are accesses a kernel's own.
+  void listen(bool on) { listening_ = on; }
+  bool listening() const { return listening_; }
+
+  void access(std::uintptr_t address, std::size_t bytes, bool write, bool atomic, const void* pc);
+  // The first thing that was wrong in this launch, with file and line, or an empty string.
+  std::string report() const;
+
+ private:
+  struct Place {
+    Cell* cell = nullptr;  // nullptr: not tracked, or a problem
+    bool shared = false;
+    const char* problem = nullptr;
+  };
+  struct Window {  // the allocation that was touched last, to find the next access quickly
+    std::uintptr_t begin = 0, end = 0;
+    Cell* cells = nullptr;
+  };
+
+  Place find(std::uintptr_t address, std::size_t bytes);
+  Place find_shared(std::uintptr_t address, std::size_t bytes);
+  bool ordered(std::uint32_t epoch, std::uint32_t warp, std::uint32_t thread, bool shared) const;
+  void check_cell(Cell& cell, unsigned mask, bool write, bool atomic, bool shared,
+                  std::uintptr_t address, const void* pc);
+  void found(const std::string& what, std::uintptr_t address, const void* pc);
+
+  Executor* executor_ = nullptr;
+  bool listening_ = false;
+  // Time: an epoch ends at every block-wide barrier; launches and blocks start new ones.
+  std::uint32_t epoch_ = 1, launch_first_ = 1, block_first_ = 1;
+  std::uint32_t warp_clock_ = 1, warp_stamp_[32] = {};
+  std::uint32_t block_ = 0;
+  std::vector<Cell> dynamic_cells_, static_cells_;
+  std::vector<std::size_t> static_first_;  // of each shared variable, in static_cells_
+  std::uintptr_t image_begin_ = 0, image_end_ = 0;
+  Window window_;
+  std::string error_;
+  const void* error_pc_ = nullptr;
+};
+
+}  // namespace flame::sim
