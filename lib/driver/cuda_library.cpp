@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace flame::driver {
@@ -11,7 +12,8 @@ namespace fs = std::filesystem;
 
 void add_folder(std::vector<fs::path>& out, const char* folder) {
   std::error_code error;
-  if (folder && *folder && fs::is_directory(folder, error)) out.emplace_back(folder);
+  if (!folder || !*folder || !fs::is_directory(folder, error)) return;
+  if (std::find(out.begin(), out.end(), folder) == out.end()) out.emplace_back(folder);
 }
 
 std::vector<fs::path> named_folders() {
@@ -44,7 +46,7 @@ void* try_folder(const fs::path& folder, std::string_view name) {
 
 std::vector<fs::path> toolkit_folders() {
   std::vector<fs::path> out = named_folders();
-  for (fs::path& folder : usual_folders()) out.push_back(std::move(folder));
+  for (const fs::path& folder : usual_folders()) add_folder(out, folder.c_str());
   return out;
 }
 
