@@ -150,7 +150,7 @@ RC_GTEST_PROP(ViewLaws, ExpandedCopiesAreTheSource, ()) {
   IntList wide = x.shape;
   wide.insert(wide.begin(), times);
   const Tensor big = t.expand(wide);
-  RC_ASSERT(big.data() == t.data());
+  RC_ASSERT((big.data() == t.data()));
   for (std::int64_t i = 0; i < times; ++i)
     RC_ASSERT(packed_bytes(big.select(0, i)) == packed_bytes(t));
   RC_ASSERT(packed_bytes(big.contiguous().select(0, times - 1)) == packed_bytes(t));

@@ -1,0 +1,83 @@
+// Random graphs of the manifest's ops, built, run and differentiated on the device, against the
+// same graph in the oracle.
+#include <set>
+
+#include "property_tests/program.h"
+
+namespace flame::property {
+namespace {
+
+RC_GTEST_PROP(RandomPrograms, EveryNodeIsWhatItsContractSays, ()) {
+  expect_nodes_agree(*any_program({DType::kFloat64, DType::kFloat32}));
+}
+
+RC_GTEST_PROP(RandomPrograms, HalfTypesToo, ()) {
+  expect_nodes_agree(*any_program({DType::kFloat16, DType::kBFloat16}));
+}
+
+RC_GTEST_PROP(RandomPrograms, TheWholeChainsGradientIsTheOracles, ()) {
+  expect_chain_agrees(*any_program({DType::kFloat64}));
+}
+
+// Every op that takes tensors appears, programs are deep, and tensors are used more than once: else
+// the properties above would say little.
+TEST(RandomPrograms, TheyReachEveryOp) {
+  const auto gen = any_program({DType::kFloat64, DType::kFloat32});
+  std::set<std::string_view> missing;
+  for (const OpDef* op : all_ops())
+    if (op->kind != OpKind::kCreation) missing.insert(op->name);
+  std::size_t deepest = 0, shared = 0, operand_twice = 0;
+  rc::Random random(7);
+  for (int n = 0; n < 600; ++n) {
+    const Program program = gen(random.split()).value();
+    std::vector<std::size_t> depth(program.entries.size()), uses(program.entries.size());
+    for (std::size_t i = 0; i < program.entries.size(); ++i) {
+      const Entry& e = program.entries[i];
+      if (!e.op) continue;
+      missing.erase(e.op->name);
+      for (std::size_t a = 0; a < e.inputs.size(); ++a) {
+        if (e.inputs[a] < 0) continue;
+        const auto from = static_cast<std::size_t>(e.inputs[a]);
+        depth[i] = std::max(depth[i], depth[from] + 1);
+        shared += ++uses[from] == 2;
+        for (std::size_t b = 0; b < a; ++b) operand_twice += e.inputs[a] == e.inputs[b];
+      }
+      deepest = std::max(deepest, depth[i]);
+    }
+  }
+  for (std::string_view op : missing) ADD_FAILURE() << "no program uses " << op;
+  EXPECT_GE(deepest, 5u);
+  EXPECT_GE(shared, 100u);
+  EXPECT_GE(operand_twice, 20u);
+}
+
+// A fault in one op must end as a program of that op alone, on plain leaves.
+TEST(RandomPrograms, TheyShrinkToOneOp) {
+  const auto gen = any_program({DType::kFloat64});
+  const auto has = [](const Program& p) {
+    for (const Entry& e : p.entries)
+      if (e.op && e.op->kind == OpKind::kCompute && e.inputs.size() == 2) return true;
+    return false;
+  };
+  rc::Random random(11);
+  int shrunk = 0;
+  while (shrunk < 5) {
+    auto s = gen(random.split());
+    if (!has(s.value()) || s.value().op_count() < 4) continue;
+    for (bool moved = true; moved;) {
+      moved = false;
+      auto shrinks = s.shrinks();
+      while (auto next = shrinks.next()) {
+        if (!has(next->value())) continue;
+        s = *next;
+        moved = true;
+        break;
+      }
+    }
+    EXPECT_EQ(s.value().op_count(), 1u) << to_cpp(s.value());
+    ++shrunk;
+  }
+}
+
+}  // namespace
+}  // namespace flame::property
