@@ -1,0 +1,98 @@
+// conv2d on matrix products: the columns of an image, their inverse, and the bias.
+// Column element (image, row, pixel) is what weight column `row` = (channel, kh, kw) sees at output
+// pixel (oh, ow): input[image][channel][oh * stride - pad + kh * dilation][ow * ...], 0 outside.
+#include "reduce_block.cuh"
+
+// x: (images, channels, height, width); columns as flame_params::Im2col says. One thread per
+// (image, channel, pixel) writes its whole window; neighbouring threads are neighbouring pixels, so
+// that writes are coalesced. Reads x once from memory, kernel_h * kernel_w times from caches.
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_im2col(const T* x, T* columns, const __grid_constant__ flame_params::Im2col p) {
+  const long long pixels = (long long)p.out_h * p.out_w;
+  const long long total = p.images * p.channels * pixels;
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
+    const long long plane = i / pixels;
+    const int pixel = int(i - plane * pixels), oh = pixel / p.out_w, ow = pixel - oh * p.out_w;
+    const long long image = plane / p.channels, channel = plane - image * p.channels;
+    const T* from = x + plane * p.height * p.width;
+    T* to =
+        columns + image * p.image_stride + channel * p.kernel_h * p.kernel_w * p.row_stride + pixel;
+    for (int kh = 0; kh < p.kernel_h; ++kh) {
+      const int h = oh * p.stride_h - p.pad_h + kh * p.dilation_h;
+      for (int kw = 0; kw < p.kernel_w; ++kw, to += p.row_stride) {
+        const int w = ow * p.stride_w - p.pad_w + kw * p.dilation_w;
+        const bool inside = h >= 0 && h < p.height && w >= 0 && w < p.width;
+        *to = inside ? from[(long long)h * p.width + w] : dev::store<T>(0);
+      }
+    }
+  }
+}
+EXPORT_FLOATING(conv_im2col)
+
+// The adjoint as a gather: each input element sums the column elements that copied it, in the order
+// of (kh, kw). Columns are in the accumulator's type; dx is rounded once. No atomics.
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_col2im(const dev::Acc<T>* columns, T* dx, const __grid_constant__ flame_params::Im2col p) {
+  const long long area = (long long)p.height * p.width;
+  const long long total = p.images * p.channels * area;
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
+    const long long plane = i / area;
+    const int at = int(i - plane * area), h = at / p.width, w = at - h * p.width;
+    const long long image = plane / p.channels, channel = plane - image * p.channels;
+    const dev::Acc<T>* row =
+        columns + image * p.image_stride + channel * p.kernel_h * p.kernel_w * p.row_stride;
+    dev::Acc<T> sum = 0;
+    for (int kh = 0; kh < p.kernel_h; ++kh) {
+      const int top = h + p.pad_h - kh * p.dilation_h, oh = top / p.stride_h;
+      const bool hit = top >= 0 && oh * p.stride_h == top && oh < p.out_h;
+      for (int kw = 0; kw < p.kernel_w; ++kw, row += p.row_stride) {
+        const int left = w + p.pad_w - kw * p.dilation_w, ow = left / p.stride_w;
+        if (hit && left >= 0 && ow * p.stride_w == left && ow < p.out_w)
+          sum += row[(long long)oh * p.out_w + ow];
+      }
+    }
+    dx[i] = dev::store<T>(sum);
+  }
+}
+EXPORT_FLOATING(conv_col2im)
+
+// y[image][channel][pixel] = bias[channel]: what the product then adds to, so that the sum is
+// rounded once.
+template <class T>
+__global__ void __launch_bounds__(256) conv_start_with_bias(const T* bias, T* y, long long channels,
+                                                            long long pixels, long long total) {
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads())
+    y[i] = bias[i / pixels % channels];
+}
+EXPORT_FLOATING(conv_start_with_bias)
+
+// Sums of g (images, channels, pixels) over a chunk of its (image, pixel) pairs: one block per
+// (chunk, channel). partial: (chunks, channels). Reads g once, coalesced.
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_bias_partial(const T* g, dev::Acc<T>* partial, long long channels, long long images,
+                      long long pixels, long long chunk_size) {
+  const long long channel = blockIdx.x % channels, chunk = blockIdx.x / channels;
+  const long long end = min((chunk + 1) * chunk_size, images * pixels);
+  dev::Acc<T> sum = 0;
+  for (long long i = chunk * chunk_size + threadIdx.x; i < end; i += blockDim.x) {
+    const long long image = i / pixels;
+    sum += dev::load(g[(image * channels + channel) * pixels + (i - image * pixels)]);
+  }
+  sum = dev::row_sum(sum);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+EXPORT_FLOATING(conv_bias_partial)
+
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_bias_finish(const dev::Acc<T>* partial, T* db, long long chunks, long long channels) {
+  const long long channel = dev::global_thread();
+  if (channel >= channels) return;
+  dev::Acc<T> sum = 0;
+  for (long long chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * channels + channel];
+  db[channel] = dev::store<T>(sum);
+}
+EXPORT_FLOATING(conv_bias_finish)

@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <limits>
+
+#include "kernels/params.h"
+#include "lib/autograd/apply.h"
+#include "lib/autograd/op_context.h"
+#include "lib/core/error.h"
+#include "lib/ops/conv.h"
+#include "lib/ops/copy.h"
+#include "lib/ops/ops.h"
+#include "lib/ops/workspace.h"
+
+namespace flame {
+namespace {
+
+struct Pool {
+  Images in;
+  Pair kernel{}, stride{}, pad{}, dilation{}, out{};
+  std::int64_t planes() const { return in.count * in.channels; }
+  // The type in which a place in an image is kept for backward.
+  DType place() const {
+    const bool small = in.size[0] * in.size[1] <= std::numeric_limits<std::int32_t>::max();
+    return small ? DType::kInt32 : DType::kInt64;
+  }
+};
+
+// PyTorch's rule: with ceil_mode a last window counts that starts inside the input or the padding
+// before it.
+std::int64_t out_size(const Pool& p, std::size_t d, bool ceil_mode) {
+  const std::int64_t reach = p.dilation[d] * (p.kernel[d] - 1) + 1;
+  const std::int64_t room = p.in.size[d] + 2 * p.pad[d] - reach;
+  if (room < 0 && (!ceil_mode || room <= -p.stride[d])) return 0;
+  std::int64_t out = (ceil_mode ? ceil_div(room, p.stride[d]) : room / p.stride[d]) + 1;
+  if (ceil_mode && (out - 1) * p.stride[d] >= p.in.size[d] + p.pad[d]) --out;
+  return out;
+}
+
+Pool pool_of(const Shape& input, const Attrs& attrs) {
+  Pool p;
+  p.in = images_of("max_pool2d", input);
+  check<ShapeError>(p.in.channels > 0 && p.in.size[0] > 0 && p.in.size[1] > 0,
+                    "max_pool2d: input of shape ", to_string(input),
+                    " may be empty in its batch dim only");
+  p.kernel = pair_argument("max_pool2d", attrs, "kernel_size", 1);
+  const bool own_stride = !attrs.get_ints("stride").empty();
+  p.stride = own_stride ? pair_argument("max_pool2d", attrs, "stride", 1) : p.kernel;
+  p.pad = pair_argument("max_pool2d", attrs, "padding", 0);
+  p.dilation = pair_argument("max_pool2d", attrs, "dilation", 1);
+  for (std::size_t d = 0; d < 2; ++d) {
+    check<ValueError>(p.pad[d] <= p.kernel[d] / 2, "max_pool2d: padding ", p.pad[d],
+                      " is more than half of kernel_size ", p.kernel[d]);
+    p.out[d] = out_size(p, d, attrs.get_bool("ceil_mode"));
+    check<ShapeError>(p.out[d] >= 1, "max_pool2d: input of shape ", to_string(input),
+                      " is too small for kernel_size ", p.kernel[d], ", dilation ", p.dilation[d],
+                      ", padding ", p.pad[d], ": output size ", p.out[d]);
+  }
+  return p;
+}
+
+std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+  const Pool p = pool_of(in[0].shape, attrs);
+  Shape out;
+  if (p.in.batched) out.push_back(p.in.count);
+  out.insert(out.end(), {p.in.channels, p.out[0], p.out[1]});
+  numel(out, size_of(in[0].dtype));
+  return {{in[0].dtype, out}};
+}
+
+flame_params::Pool params_of(const Pool& p) {
+  return {.planes = p.planes(),
+          .height = p.in.size[0],
+          .width = p.in.size[1],
+          .out_h = p.out[0],
+          .out_w = p.out[1],
+          .kernel_h = p.kernel[0],
+          .kernel_w = p.kernel[1],
+          .stride_h = p.stride[0],
+          .stride_w = p.stride[1],
+          .pad_h = p.pad[0],
+          .pad_w = p.pad[1],
+          .dilation_h = p.dilation[0],
+          .dilation_w = p.dilation[1]};
+}
+
+driver::Dim3 grid_for(std::int64_t threads) {
+  return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
+}
+
+std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+  const Tensor x = as_contiguous(in[0]);
+  const Tensor y = context.make_output();
+  const Pool p = pool_of(x.shape(), attrs);
+  Tensor where;
+  if (context.needs_grad(0)) {
+    where = context.temporary(y.shape(), p.place());
+    context.save(where);
+  }
+  if (y.numel() > 0) {
+    const void* places = where.defined() ? where.data() : nullptr;
+    launch(context.device(), {"pool.cu", expression("max_pool_forward", p.place(), x.dtype())},
+           grid_for(y.numel()), {256}, 0, x.data(), y.data(), places, params_of(p));
+  }
+  return {y};
+}
+
+std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
+                             const Attrs& attrs) {
+  const Tensor g = as_contiguous(grads[0]), where = context.saved(0);
+  const Tensor dx = context.make_gradient(0);
+  const Pool p = pool_of(dx.shape(), attrs);
+  if (dx.numel() > 0)
+    launch(context.device(), {"pool.cu", expression("max_pool_backward", p.place(), g.dtype())},
+           grid_for(dx.numel()), {256}, 0, g.data(), where.data(), dx.data(), params_of(p));
+  return {dx};
+}
+
+Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
+  const Pool p = pool_of(in[0].shape, attrs);
+  const auto outputs = static_cast<double>(p.planes() * p.out[0] * p.out[1]);
+  return {outputs * static_cast<double>(p.kernel[0] * p.kernel[1]),
+          (static_cast<double>(numel(in[0].shape)) + outputs) *
+              static_cast<double>(size_of(in[0].dtype))};
+}
+
+// Where each maximum was, kept for backward.
+std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
+  const Pool p = pool_of(in[0].shape, attrs);
+  return held_bytes(p.planes() * p.out[0] * p.out[1] *
+                    static_cast<std::int64_t>(size_of(p.place())));
+}
+
+std::int64_t no_workspace(std::span<const TensorDesc>, const Attrs&) { return 0; }
+
+}  // namespace
+
+const OpDef& max_pool2d_def() {
+  static const OpDef def{
+      .name = "max_pool2d",
+      .inputs = {{.name = "input"}},
+      .attrs = {{"kernel_size"},
+                {"stride", AttrValue{}},
+                {"padding", AttrValue{IntList{0}}},
+                {"dilation", AttrValue{IntList{1}}},
+                {"ceil_mode", AttrValue{false}}},
+      .infer = infer,
+      .forward = forward,
+      .backward = backward,
+      .cost = cost,
+      .kernels = {"max_pool_forward<*", "copy*"},
+      .backward_kernels = {"max_pool_backward<*", "copy*"},
+      .workspace = workspace,
+      .backward_workspace = no_workspace,
+  };
+  return def;
+}
+
+Tensor max_pool2d(const Tensor& input, const IntList& kernel_size, const IntList& stride,
+                  const IntList& padding, const IntList& dilation, bool ceil_mode) {
+  return apply_one(max_pool2d_def(), {input},
+                   {{"kernel_size", kernel_size},
+                    {"stride", stride},
+                    {"padding", padding},
+                    {"dilation", dilation},
+                    {"ceil_mode", ceil_mode}});
+}
+
+}  // namespace flame
