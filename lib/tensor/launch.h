@@ -26,6 +26,7 @@ void launch(const Device& device, const driver::KernelId& kernel, driver::Dim3 g
 // The spelling of a template argument in a kernel expression.
 inline std::string template_argument(DType t) { return std::string(device_name(t)); }
 inline std::string template_argument(std::string_view text) { return std::string(text); }
+inline std::string template_argument(const char* text) { return text; }  // else it is a bool
 inline std::string template_argument(int v) { return std::to_string(v); }
 inline std::string template_argument(bool v) { return v ? "true" : "false"; }
 
