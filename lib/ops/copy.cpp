@@ -1,0 +1,150 @@
+#include "lib/ops/copy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lib/autograd/apply.h"
+#include "lib/autograd/op_context.h"
+#include "lib/core/error.h"
+#include "lib/ops/arguments.h"
+#include "lib/ops/iteration.h"
+#include "lib/ops/ops.h"
+#include "lib/tensor/tensor_impl.h"
+
+namespace flame {
+namespace {
+
+using flame_params::Extent;
+using flame_params::Strided;
+
+constexpr std::int64_t kTile = 32;  // of copy_transposed
+
+// The unsigned type of a size, as kernels spell it.
+std::string_view bits_type(std::size_t bytes) {
+  switch (bytes) {
+    case 1:
+      return "unsigned char";
+    case 2:
+      return "unsigned short";
+    case 4:
+      return "unsigned int";
+    default:
+      return "unsigned long long";
+  }
+}
+
+// Moves the dim along which `from` is contiguous next to the innermost one, along which `to` is.
+// False where there is no such pair, or it is too small to fill tiles.
+bool make_transposed(Extent& extent, Strided& to, Strided& from) {
+  const int inner = extent.rank - 1;
+  if (extent.rank < 2 || to.stride[inner] != 1 || from.stride[inner] <= 1 ||
+      extent.size[inner] < kTile / 4)
+    return false;
+  const long long* one = std::find(from.stride, from.stride + inner, 1);
+  const auto d = one - from.stride;
+  if (d == inner || extent.size[d] < kTile / 4) return false;
+  for (long long* values : {extent.size, to.stride, from.stride})
+    std::rotate(values + d, values + d + 1, values + inner);
+  return true;
+}
+
+void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
+  const Device& device = to.device();
+  if (to.dtype() != from.dtype()) {
+    launch(device, {"copy.cu", expression("copy_convert", from.dtype(), to.dtype(), loop.vector)},
+           loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1]);
+    return;
+  }
+  const std::string_view bits = bits_type(size_of(to.dtype()));
+  Extent extent = loop.extent;
+  Strided target = loop[0], source = loop[1];
+  if (loop.vector == 1 && make_transposed(extent, target, source)) {
+    const std::int64_t rows = extent.size[extent.rank - 2], columns = extent.size[extent.rank - 1];
+    const std::int64_t batch = extent.numel / (rows * columns);
+    const auto blocks =
+        static_cast<unsigned>(batch * ceil_div(rows, kTile) * ceil_div(columns, kTile));
+    launch(device, {"copy.cu", expression("copy_transposed", bits)}, {blocks}, {32, 8}, 0, extent,
+           target, source);
+    return;
+  }
+  launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector)}, loop.grid(), loop.block(),
+         0, loop.extent, loop[0], loop[1]);
+}
+
+std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
+                             const Attrs&) {
+  return {as_contiguous(grads[0], context.input(0).dtype)};
+}
+
+Cost copy_cost(const TensorDesc& from, DType to) {
+  const auto n = static_cast<double>(numel(from.shape));
+  return {0, n * static_cast<double>(size_of(from.dtype) + size_of(to))};
+}
+
+}  // namespace
+
+void copy_into(const Tensor& to, const Tensor& from) {
+  check<DeviceError>(to.device() == from.device(), "copy: tensors are on ", to.device().to_string(),
+                     " and ", from.device().to_string());
+  check<ShapeError>(broadcasts_to(from.shape(), to.shape()), "copy: shape ",
+                    to_string(from.shape()), " does not broadcast to ", to_string(to.shape()));
+  for (std::size_t d = 0; d < to.shape().size(); ++d)
+    check<ValueError>(to.shape()[d] < 2 || to.strides()[d] != 0, "copy: the target of shape ",
+                      to_string(to.shape()), " is expanded along dim ", d);
+  const Loop loop = make_loop(to.shape(), {to, from});
+  if (!loop.empty()) launch_copy(to, from, loop);
+}
+
+Tensor as_contiguous(const Tensor& from, DType dtype) {
+  if (from.dtype() == dtype && from.is_contiguous()) return from;
+  Tensor to = make_tensor(from.device(), from.shape(), dtype, "copy");
+  copy_into(to, from);
+  return to;
+}
+
+const OpDef& contiguous_def() {
+  static const OpDef def{
+      .name = "contiguous",
+      .inputs = {{.name = "input", .dtypes = kAnyDType}},
+      .infer = [](std::span<const TensorDesc> in, const Attrs&) { return std::vector{in[0]}; },
+      .forward = [](OpContext&, std::span<const Tensor> in,
+                    const Attrs&) { return std::vector{as_contiguous(in[0])}; },
+      .backward = backward,
+      .cost = [](std::span<const TensorDesc> in,
+                 const Attrs&) { return copy_cost(in[0], in[0].dtype); },
+      .kernels = {"copy_*"},
+      .backward_kernels = {},
+  };
+  return def;
+}
+
+const OpDef& to_def() {
+  static const OpDef def{
+      .name = "to",
+      .inputs = {{.name = "input", .dtypes = kAnyDType}},
+      .attrs = {{"dtype"}},
+      .infer =
+          [](std::span<const TensorDesc> in, const Attrs& attrs) {
+            return std::vector{TensorDesc{dtype_argument("to", attrs), in[0].shape}};
+          },
+      .forward =
+          [](OpContext& context, std::span<const Tensor> in, const Attrs&) {
+            const DType dtype = context.output().dtype;
+            return std::vector{in[0].dtype() == dtype ? in[0] : as_contiguous(in[0], dtype)};
+          },
+      .backward = backward,
+      .cost = [](std::span<const TensorDesc> in,
+                 const Attrs& attrs) { return copy_cost(in[0], dtype_argument("to", attrs)); },
+      .kernels = {"copy_convert<*>"},
+      .backward_kernels = {"copy_convert<*>"},
+  };
+  return def;
+}
+
+Tensor contiguous(const Tensor& input) { return apply_one(contiguous_def(), {input}, {}); }
+
+Tensor to(const Tensor& input, DType dtype) {
+  return apply_one(to_def(), {input}, {{"dtype", dtype_attr(dtype)}});
+}
+
+}  // namespace flame

@@ -1,0 +1,54 @@
+// How a reduction is laid out over threads and blocks. The other half is kernels/reduce.cuh.
+#pragma once
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/params.h"
+#include "lib/ops/iteration.h"
+#include "lib/tensor/tensor.h"
+
+namespace flame {
+
+// Which dims stay. All of them have the iteration's rank.
+using KeptDims = std::vector<bool>;
+
+struct ReducePlan {
+  flame_params::Reduction params = {};
+  int vector = 1;
+  driver::Dim3 grid, block;
+  unsigned accumulators = 0;  // of dynamic shared memory
+  std::int64_t partials() const {
+    return params.splits > 1 ? params.kept.numel * params.splits : 0;
+  }
+};
+
+// A reduction of terms over `shape`. Operands broadcast to it; the first decides the layout.
+// `vectors`: the op has kernels for 16-byte accesses (one operand, contiguous where it matters).
+ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
+                          std::span<const LoopOperand> operands, bool vectors);
+
+// What reduces: the kernel's file, its Op, and what the Op's terms need.
+struct ReduceOp {
+  std::string_view file, op;
+  flame_params::Numbers numbers = {};
+  double divisor = 1;
+  bool vectors = false;
+};
+
+// out (contiguous, one element for each combination of the kept dims, in order) = the op's
+// combination of its terms over the other dims.
+void reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape& shape,
+                 const KeptDims& kept, std::initializer_list<LoopOperand> operands);
+
+// Which dims of `shape` a gradient of shape `to` (which broadcasts to it) keeps.
+KeptDims kept_by_broadcast(const Shape& to, const Shape& shape);
+
+// An upper bound of the temporary bytes that reduce_into takes for a contiguous first operand.
+std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& kept, bool vectors);
+
+// gradient summed to `shape`, which broadcasts to the gradient's: in the accumulator type, rounded
+// once. The gradient itself where nothing was broadcast.
+Tensor sum_to(const Tensor& gradient, const Shape& shape);
+
+}  // namespace flame
