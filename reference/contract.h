@@ -1,5 +1,6 @@
 // The proof half of an op: what it must compute, on which inputs, and how exactly. Written from the
-// textbook, never from a kernel; sees lib/core only. The product half is the OpDef of the same name.
+// textbook, never from a kernel; sees lib/core only. The product half is the OpDef of the same
+// name.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -45,9 +46,10 @@ struct InputSpec {
   Shape shape;
   Domain domain = Domain::kNormal;
   double a = 0, b = 1;
-  std::vector<double> values = {};         // kExplicit
-  std::optional<DType> dtype = std::nullopt;  // set for index and mask inputs; else the case's dtype
-  bool defined = true;                     // false: optional input left out, or a number's place
+  std::vector<double> values = {};  // kExplicit
+  std::optional<DType> dtype =
+      std::nullopt;     // set for index and mask inputs; else the case's dtype
+  bool defined = true;  // false: optional input left out, or a number's place
 };
 
 // One input situation. Its string form ("exp(float32; (3, 4); ...)") reruns it.
@@ -55,11 +57,11 @@ struct Case {
   std::string name;  // short, unique within the op: "vector_tail", "two_dims_keepdim"
   std::vector<InputSpec> inputs;
   Attrs attrs;
-  bool quick = true;           // part of --level quick
-  bool exact = false;          // results are exact in every order: compared with ==
-  bool differentiable = true;  // false: sits on a kink or on NaN; only forward is judged, unless
+  bool quick = true;             // part of --level quick
+  bool exact = false;            // results are exact in every order: compared with ==
+  bool differentiable = true;    // false: sits on a kink or on NaN; only forward is judged, unless
   bool pinned_gradient = false;  // true: the gradient at this kink is the documented convention
-  DTypeSet dtypes = kFloating;  // the case's dtypes (intersected with what the op takes)
+  DTypeSet dtypes = kFloating;   // the case's dtypes (intersected with what the op takes)
 };
 
 // A call that must fail, before anything is launched.
@@ -70,7 +72,8 @@ struct ErrorCase {
   std::string error;                  // "ShapeError", "DTypeError", "IndexError", ...
   std::vector<std::string> mentions;  // what the message must contain; the op's name always
   DType dtype = DType::kFloat32;
-  bool deferred = false;  // reported at the next synchronisation (index out of range in device data)
+  bool deferred =
+      false;  // reported at the next synchronisation (index out of range in device data)
 };
 
 struct BenchCase {
@@ -89,6 +92,9 @@ enum class Law : std::uint8_t {
   kBatchIsConcatenation,    // f([x; y]) = [f(x); f(y)] along dim 0
 };
 
+// The order in which plain_forward and plain_backward add up.
+enum class SumOrder : std::uint8_t { kSequential, kPairwise, kLanes32 };
+
 // Inputs are given as stored (rounded); one entry per OpDef input, a list parameter takes the rest.
 using Inputs = std::span<const HostTensor>;
 
@@ -105,6 +111,11 @@ struct Contract {
   std::vector<ErrorCase> (*error_cases)() = nullptr;
   std::vector<BenchCase> (*bench_cases)() = nullptr;
   std::vector<Law> laws = {};
+  // The same formula in ordinary float32, an honest kernel stripped to its arithmetic: what the
+  // bounds themselves are tested against.
+  std::vector<HostTensor> (*plain_forward)(Inputs, const Attrs&, SumOrder) = nullptr;
+  std::vector<HostTensor> (*plain_backward)(Inputs, const Attrs&, Inputs grad_outputs,
+                                            SumOrder) = nullptr;
 };
 
 // One accessor per manifest line: a missing contract is a link error.

@@ -1,0 +1,1 @@
+include("/work/main/reference/reference_tests[1]_include.cmake")
