@@ -1,0 +1,242 @@
+// sum, mean and amax over any set of dims.
+#include <string>
+
+#include "lib/autograd/apply.h"
+#include "lib/autograd/op_context.h"
+#include "lib/core/error.h"
+#include "lib/ops/arguments.h"
+#include "lib/ops/copy.h"
+#include "lib/ops/fill.h"
+#include "lib/ops/iteration.h"
+#include "lib/ops/ops.h"
+#include "lib/ops/reduce_plan.h"
+#include "lib/tensor/tensor_impl.h"
+
+namespace flame {
+namespace {
+
+using Descs = std::span<const TensorDesc>;
+
+// What the arguments dim and keepdim mean for one input.
+struct Dims {
+  KeptDims kept;
+  Shape out;         // of the result
+  Shape aligned;     // of the result with every reduced dim kept as 1
+  double count = 1;  // elements of one output
+};
+
+Dims dims_of(std::string_view op, const Shape& shape, const Attrs& attrs) {
+  Dims d{KeptDims(shape.size(), true), {}, shape};
+  const IntList given = attrs.has("dim") ? attrs.get_ints("dim") : IntList{};
+  for (int dim : normalize_dims(op, given, shape.size())) {
+    const auto i = static_cast<std::size_t>(dim);
+    d.kept[i] = false;
+    d.aligned[i] = 1;
+    d.count *= static_cast<double>(shape[i]);
+  }
+  const bool keepdim = attrs.get_bool("keepdim");
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (keepdim || d.kept[i]) d.out.push_back(d.aligned[i]);
+  return d;
+}
+
+// A contiguous result (or its gradient, of any strides) seen with its reduced dims as 1.
+Tensor aligned_view(const Tensor& t, const Dims& dims) {
+  Strides strides(dims.aligned.size(), 0);
+  const bool dropped = t.shape().size() != dims.aligned.size();
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < strides.size(); ++i)
+    if (!dropped || dims.kept[i]) strides[i] = t.strides()[next++];
+  return make_view(t, dims.aligned, strides, t.storage_offset());
+}
+
+// `t`, of shape dims.aligned, repeated over the reduced dims: a view.
+Tensor repeated(const Tensor& t, const Dims& dims, const Shape& shape) {
+  Strides strides = t.strides();
+  for (std::size_t i = 0; i < strides.size(); ++i)
+    if (!dims.kept[i]) strides[i] = 0;
+  return make_view(t, shape, strides, t.storage_offset());
+}
+
+Cost cost_of(const TensorDesc& in, const TensorDesc& out) {
+  return {static_cast<double>(numel(in.shape)),
+          static_cast<double>(numel(in.shape)) * static_cast<double>(size_of(in.dtype)) +
+              static_cast<double>(numel(out.shape)) * static_cast<double>(size_of(out.dtype))};
+}
+
+// -- sum and mean
+
+template <bool kMean>
+std::vector<TensorDesc> sum_infer(Descs in, const Attrs& attrs) {
+  constexpr const char* op = kMean ? "mean" : "sum";
+  const DType dtype = dtype_argument(op, attrs, in[0].dtype);
+  check<DTypeError>(is_floating(dtype), op, ": dtype ", name(dtype), " is not floating");
+  return {{dtype, dims_of(op, in[0].shape, attrs).out}};
+}
+
+template <bool kMean>
+std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
+                                const Attrs& attrs) {
+  const Dims dims = dims_of(context.op().name, in[0].shape(), attrs);
+  Tensor out = context.make_output();
+  // As PyTorch: the input is cast first, then summed.
+  const Tensor x = in[0].dtype() == out.dtype() ? in[0] : as_contiguous(in[0], out.dtype());
+  reduce_into(
+      out, {.file = "reduce.cu", .op = "Sum", .divisor = kMean ? dims.count : 1, .vectors = true},
+      out.dtype(), x.shape(), dims.kept, {x});
+  return {out};
+}
+
+// The gradient of every element is that of its output (over the count): a view of the small tensor.
+template <bool kMean>
+std::vector<Tensor> sum_backward(BackwardContext& context, std::span<const Tensor> grads,
+                                 const Attrs& attrs) {
+  const TensorDesc& in = context.input(0);
+  const Dims dims = dims_of(context.op().name, in.shape, attrs);
+  Tensor g = aligned_view(grads[0], dims);
+  if (kMean) {
+    Tensor share = context.temporary(g.shape(), g.dtype());
+    if (const Loop loop = make_loop(g.shape(), {share, g, dims.count}); !loop.empty())
+      launch(context.device(),
+             {"binary.cu", expression("binary_forward", "Div", g.dtype(), loop.vector)},
+             loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2],
+             flame_params::Numbers{});
+    g = share;
+  }
+  if (g.dtype() != in.dtype) g = as_contiguous(g, in.dtype);
+  return {repeated(g, dims, in.shape)};
+}
+
+template <bool kMean>
+Cost sum_cost(Descs in, const Attrs& attrs) {
+  return cost_of(in[0], sum_infer<kMean>(in, attrs)[0]);
+}
+
+template <bool kMean>
+std::int64_t sum_workspace(Descs in, const Attrs& attrs) {
+  const TensorDesc out = sum_infer<kMean>(in, attrs)[0];
+  const Dims dims = dims_of(kMean ? "mean" : "sum", in[0].shape, attrs);
+  const std::int64_t cast =
+      out.dtype == in[0].dtype ? 0
+                               : numel(in[0].shape) * static_cast<std::int64_t>(size_of(out.dtype));
+  return cast + reduce_workspace(out.dtype, in[0].shape, dims.kept, true);
+}
+
+std::vector<AttrParam> dims_attrs() {
+  return {{"dim", AttrValue{IntList{}}}, {"keepdim", AttrValue{false}}};
+}
+
+template <bool kMean>
+OpDef sum_def_of(std::string_view op_name) {
+  std::vector<AttrParam> attrs = dims_attrs();
+  attrs.push_back({"dtype", AttrValue{}});
+  return {.name = op_name,
+          .inputs = {{.name = "input"}},
+          .attrs = std::move(attrs),
+          .infer = sum_infer<kMean>,
+          .forward = sum_forward<kMean>,
+          .backward = sum_backward<kMean>,
+          .cost = sum_cost<kMean>,
+          .kernels = {"reduce<Sum,*>"},
+          .backward_kernels = kMean ? std::vector<std::string_view>{"binary_forward<Div,*>"}
+                                    : std::vector<std::string_view>{},
+          .workspace = sum_workspace<kMean>,
+          .backward_workspace = [](Descs in, const Attrs& a) -> std::int64_t {
+            const std::int64_t outputs = numel(sum_infer<kMean>(in, a)[0].shape);
+            return 2 * outputs * static_cast<std::int64_t>(size_of(DType::kFloat64));
+          }};
+}
+
+// -- amax
+
+std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
+  const Dims dims = dims_of("amax", in[0].shape, attrs);
+  for (std::size_t i = 0; i < dims.kept.size(); ++i)
+    check<IndexError>(dims.kept[i] || in[0].shape[i] > 0 || numel(dims.out) == 0,
+                      "amax: cannot take the maximum over dim ", i, " of size 0 (shape ",
+                      to_string(in[0].shape), ")");
+  return {{in[0].dtype, dims.out}};
+}
+
+std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
+                                 const Attrs& attrs) {
+  Tensor out = context.make_output();
+  reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true}, out.dtype(), in[0].shape(),
+              dims_of("amax", in[0].shape(), attrs).kept, {in[0]});
+  if (context.needs_grad(0)) {
+    context.save(in[0]);
+    context.save(out);
+  }
+  return {out};
+}
+
+std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tensor> grads,
+                                  const Attrs& attrs) {
+  const Tensor x = context.saved(0);
+  const Dims dims = dims_of("amax", x.shape(), attrs);
+  const Tensor maximum = aligned_view(context.saved(1), dims);
+  const Tensor g = aligned_view(grads[0], dims);
+  const Tensor count = context.temporary(dims.aligned, accumulator(x.dtype()));
+  Tensor gx = context.make_gradient(0);
+  if (gx.numel() == 0) return {gx};
+  reduce_into(count, {.file = "reduce.cu", .op = "CountMax"}, x.dtype(), x.shape(), dims.kept,
+              {x, maximum});
+  const Loop loop = make_loop(x.shape(), {gx, x, maximum, g, count});
+  launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
+         loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3], loop[4]);
+  return {gx};
+}
+
+}  // namespace
+
+const OpDef& sum_def() {
+  static const OpDef def = sum_def_of<false>("sum");
+  return def;
+}
+
+const OpDef& mean_def() {
+  static const OpDef def = sum_def_of<true>("mean");
+  return def;
+}
+
+const OpDef& amax_def() {
+  static const OpDef def{
+      .name = "amax",
+      .inputs = {{.name = "input"}},
+      .attrs = dims_attrs(),
+      .infer = amax_infer,
+      .forward = amax_forward,
+      .backward = amax_backward,
+      .cost = [](Descs in, const Attrs& attrs) { return cost_of(in[0], amax_infer(in, attrs)[0]); },
+      .kernels = {"reduce<Max,*>"},
+      .backward_kernels = {"amax_backward<*>"},
+      .workspace =
+          [](Descs in, const Attrs& attrs) {
+            return reduce_workspace(in[0].dtype, in[0].shape,
+                                    dims_of("amax", in[0].shape, attrs).kept, true);
+          },
+      .backward_workspace =
+          [](Descs in, const Attrs& attrs) {
+            const Dims dims = dims_of("amax", in[0].shape, attrs);
+            return numel(dims.out) * static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))) +
+                   reduce_workspace(in[0].dtype, in[0].shape, dims.kept, false);
+          },
+  };
+  return def;
+}
+
+Tensor sum(const Tensor& input, const IntList& dim, bool keepdim, std::optional<DType> dtype) {
+  return apply_one(sum_def(), {input},
+                   {{"dim", dim}, {"keepdim", keepdim}, {"dtype", dtype_attr(dtype)}});
+}
+
+Tensor mean(const Tensor& input, const IntList& dim, bool keepdim, std::optional<DType> dtype) {
+  return apply_one(mean_def(), {input},
+                   {{"dim", dim}, {"keepdim", keepdim}, {"dtype", dtype_attr(dtype)}});
+}
+
+Tensor amax(const Tensor& input, const IntList& dim, bool keepdim) {
+  return apply_one(amax_def(), {input}, {{"dim", dim}, {"keepdim", keepdim}});
+}
+
+}  // namespace flame
