@@ -19,23 +19,23 @@ const char* to_string(Verdict v);
 struct Record {
   std::string op, case_name, dtype, layout, check;
   Verdict verdict = Verdict::kNotRun;
-  std::string reason;             // why it failed or was not run
-  double r = -1;                  // worst |got - want| / bound; -1 where the check has none
-  std::string where;              // of the worst r: "grad.input[1, 7]"
-  std::int64_t compared = 0;      // elements
+  std::string reason;                // why it failed or was not run
+  double r = -1;                     // worst |got - want| / bound; -1 where the check has none
+  std::string where;                 // of the worst r: "grad.input[1, 7]"
+  std::int64_t compared = 0;         // elements
   std::vector<std::string> kernels;  // witnessed
-  std::string witness;            // "cupti" or "ledger"
-  std::string device_kind;        // "gpu" or "simulated"
+  std::string witness;               // "cupti" or "ledger"
+  std::string device_kind;           // "gpu" or "simulated"
   std::uint64_t seed = 0;
   double ms = 0;
-  std::string reproduce;          // one command line
+  std::string reproduce;  // one command line
 };
 
 // One fake against one op.
 struct Kill {
-  std::string fake, op, check;    // check: the one that must catch it
+  std::string fake, op, check;         // check: the one that must catch it
   Verdict verdict = Verdict::kNotRun;  // pass: killed by that check; fail: survived
-  std::string caught_by;          // every check that fired, comma separated
+  std::string caught_by;               // every check that fired, comma separated
   std::string reason;
   // What other judges say of the same output: "caught", "missed", or "n/a".
   std::string allclose, ggml_nmse, jax_scaled, sum_loss;
@@ -55,7 +55,7 @@ struct RunManifest {
   bool dirty = false;
   std::uint64_t seed = 0;
   double seconds = 0;
-  std::int64_t planned = 0;       // checks that the plan holds: what is missing counts against it
+  std::int64_t planned = 0;  // checks that the plan holds: what is missing counts against it
   std::vector<OpInfo> ops;
   std::vector<std::string> checks;
   std::vector<std::string> exported_kernels;
