@@ -10,6 +10,7 @@
 
 #include "lib/core/error.h"
 #include "lib/driver/cuda_library.h"
+#include "lib/driver/cuda_version.h"
 
 namespace flame::driver {
 
@@ -17,20 +18,20 @@ namespace flame::driver {
 #define FLAME_CUDA_CALLS(X)                                                                        \
   X(cuInit, 2000)                                                                                  \
   X(cuDriverGetVersion, 2020)                                                                      \
-  X(cuGetErrorName, 6000) X(cuGetErrorString, 6000) X(cuDeviceGetCount, 2000) X(cuDeviceGet, 2000) \
-      X(cuDeviceGetName, 2000) X(cuDeviceTotalMem, 3020) X(cuDeviceGetAttribute, 2000)             \
-          X(cuDevicePrimaryCtxRetain, 7000) X(cuDevicePrimaryCtxRelease, 11000) X(                 \
-              cuCtxSetCurrent, 4000) X(cuCtxSynchronize, 2000) X(cuMemAlloc, 3020)                 \
-              X(cuMemFree, 3020) X(cuMemGetInfo, 3020) X(cuMemcpyHtoDAsync, 3020) X(               \
-                  cuMemcpyDtoHAsync, 3020) X(cuMemcpyDtoDAsync, 3020) X(cuMemsetD8Async, 3020)     \
-                  X(cuStreamCreate, 2000) X(cuStreamDestroy, 4000) X(cuStreamSynchronize, 2000)    \
-                      X(cuStreamWaitEvent, 3020) X(cuEventCreate, 2000) X(cuEventDestroy, 4000)    \
-                          X(cuEventRecord, 2000) X(cuEventSynchronize, 2000)                       \
-                              X(cuEventElapsedTime, 2000) X(cuModuleLoadData, 2000)                \
-                                  X(cuModuleUnload, 2000) X(cuModuleGetFunction, 2000)             \
-                                      X(cuFuncGetAttribute, 2020) X(cuFuncSetAttribute, 9000)      \
-                                          X(cuFuncGetParamInfo, 12040) X(cuFuncLoad, 12040)        \
-                                              X(cuLaunchKernel, 4000)
+  X(cuGetErrorName, 6000)                                                                          \
+  X(cuGetErrorString, 6000) X(cuDeviceGetCount, 2000) X(cuDeviceGet, 2000) X(                      \
+      cuDeviceGetName, 2000) X(cuDeviceTotalMem, 3020) X(cuDeviceGetAttribute, 2000)               \
+      X(cuDevicePrimaryCtxRetain, 7000) X(cuDevicePrimaryCtxRelease, 11000) X(                     \
+          cuCtxSetCurrent, 4000) X(cuCtxSynchronize, 2000) X(cuMemAlloc, 3020) X(cuMemFree, 3020)  \
+          X(cuMemGetInfo, 3020) X(cuMemcpyHtoDAsync, 3020) X(cuMemcpyDtoHAsync, 3020)              \
+              X(cuMemcpyDtoDAsync, 3020) X(cuMemsetD8Async, 3020) X(cuStreamCreate, 2000)          \
+                  X(cuStreamDestroy, 4000) X(cuStreamSynchronize, 2000) X(cuStreamWaitEvent, 3020) \
+                      X(cuEventCreate, 2000) X(cuEventDestroy, 4000) X(cuEventRecord, 2000)        \
+                          X(cuEventSynchronize, 2000) X(cuEventElapsedTime, 2000)                  \
+                              X(cuModuleLoadData, 2000) X(cuModuleUnload, 2000)                    \
+                                  X(cuModuleGetFunction, 2000) X(cuFuncGetAttribute, 2020)         \
+                                      X(cuFuncSetAttribute, 9000) X(cuFuncGetParamInfo, 12040)     \
+                                          X(cuFuncLoad, 12040) X(cuLaunchKernel, 4000)
 
 class CudaApi {
  public:
@@ -62,17 +63,5 @@ class CudaApi {
   void start();
   SharedLibrary library_;
 };
-
-// Throws NoDeviceError naming both when a driver cannot run what a compiler of that version makes.
-// Machine code runs on every driver of the same major version or a later one (CUDA's minor version
-// compatibility); 0 for the compiler means that there is none.
-void require_driver(int driver_version, int compiler_version);
-
-// 13000 -> "13.0".
-std::string version_text(int version);
-
-// What kernels are compiled for on a device of this compute capability: sm_90a on Hopper, whose
-// kernels may use its own instructions, else "sm_80" and so on.
-std::string arch_of(int major, int minor);
 
 }  // namespace flame::driver

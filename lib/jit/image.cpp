@@ -111,6 +111,9 @@ class Elf {
       }
       sections_.push_back(section);
     }
+    if (header_.e_phoff > bytes_.size() ||
+        (bytes_.size() - header_.e_phoff) / sizeof(Elf64_Phdr) < header_.e_phnum)
+      return "is cut off: its program headers lie beyond its end";
     const std::span<const std::byte> names = sections_[header_.e_shstrndx].data;
     for (Section& section : sections_) section.name = text_at(names, section.header.sh_name);
     return {};
