@@ -103,6 +103,13 @@ View row(const Summary& s, const std::vector<Column>& all, const std::string& op
   return out;
 }
 
+// Lets a long name wrap after its underscores.
+std::string breakable(const std::string& name) {
+  std::string out;
+  for (const char c : name) out += c == '_' ? std::string("_\u200b") : std::string(1, c);
+  return out;
+}
+
 // Every measured r of one op's forward or gradient checks.
 std::vector<double> values_of(const Run& run, const std::string& op, bool gradient) {
   std::vector<double> out;
@@ -132,7 +139,7 @@ void add_matrix(View& view, const Summary& s) {
     } else {
       subs << View("");
     }
-    item["check"] = column.check;
+    item["check"] = breakable(column.check);
     item["subs"] = std::move(subs);
     item["span"] = std::to_string(column.measured ? column.dtypes.size() : 1);
     head << item;
