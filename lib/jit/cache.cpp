@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "FLAMEK02";  // the format; a change of it starts a new cache
 constexpr std::string_view kSuffix = ".flamek";
+constexpr std::string_view kTemporary = ".new-";
 constexpr std::size_t kDigestBytes = 32;
 
 std::string digest(std::string_view bytes) {
@@ -126,9 +128,15 @@ std::optional<std::string> read_all(const fs::path& path) {
   return in.bad() ? std::nullopt : std::optional(std::move(out));
 }
 
-bool is_ours(const fs::path& path) {
+// Entries, and what processes that died while writing left behind. A younger temporary file is one
+// that another process is writing now.
+bool may_be_cleared(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.ends_with(kSuffix) || (name.starts_with(".new-") && name.find(kSuffix) != name.npos);
+  if (!name.ends_with(kSuffix)) return false;
+  if (!name.starts_with(kTemporary)) return true;
+  std::error_code error;
+  const auto written = fs::last_write_time(path, error);
+  return !error && fs::file_time_type::clock::now() - written > std::chrono::hours(1);
 }
 
 }  // namespace
@@ -176,7 +184,7 @@ void DiskCache::store(const std::string& key, const Compiled& compiled) {
   fs::create_directories(folder_, error);
   const fs::path path = folder_ / (key + std::string(kSuffix));
   const fs::path temporary =
-      folder_ / str_cat(".new-", getpid(), "-", std::random_device{}(), "-", key, kSuffix);
+      folder_ / str_cat(kTemporary, getpid(), "-", std::random_device{}(), "-", key, kSuffix);
   const std::string bytes = serialize(key, compiled);
   bool written = false;
   {
@@ -222,7 +230,7 @@ std::size_t DiskCache::clear() {
   std::vector<fs::path> files;
   std::error_code error;
   for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error))
-    if (is_ours(at->path())) files.push_back(at->path());
+    if (may_be_cleared(at->path())) files.push_back(at->path());
   std::size_t removed = 0;
   for (const fs::path& file : files) removed += fs::remove(file, error) ? 1 : 0;
   return removed;

@@ -38,11 +38,12 @@ class Nvrtc {
 
   driver::SharedLibrary library_;
   int version_ = 0;
-#define FLAME_NVRTC_CALLS(X)                                                                 \
-  X(nvrtcVersion)                                                                            \
-  X(nvrtcGetErrorString) X(nvrtcCreateProgram) X(nvrtcDestroyProgram) X(nvrtcCompileProgram) \
-      X(nvrtcGetProgramLogSize) X(nvrtcGetProgramLog) X(nvrtcAddNameExpression)              \
-          X(nvrtcGetLoweredName) X(nvrtcGetCUBINSize) X(nvrtcGetCUBIN)
+#define FLAME_NVRTC_CALLS(X)                                                                      \
+  X(nvrtcVersion)                                                                                 \
+  X(nvrtcGetErrorString)                                                                          \
+  X(nvrtcCreateProgram) X(nvrtcDestroyProgram) X(nvrtcCompileProgram) X(nvrtcGetProgramLogSize)   \
+      X(nvrtcGetProgramLog) X(nvrtcAddNameExpression) X(nvrtcGetLoweredName) X(nvrtcGetCUBINSize) \
+          X(nvrtcGetCUBIN)
 #define FLAME_DECLARE(f) decltype(&::f) f##_ = nullptr;
   FLAME_NVRTC_CALLS(FLAME_DECLARE)
 #undef FLAME_DECLARE
