@@ -16,9 +16,11 @@ install(FILES ${CMAKE_BINARY_DIR}/flame-config.cmake ${CMAKE_BINARY_DIR}/flame-c
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)
 
 if(FLAME_INSTALL_SIM)
-  install(TARGETS flame_sim flame_sim_kernels EXPORT flame_sim_targets
-    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} OBJECTS DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(FILES conformance/sim/sim.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame/conformance/sim)
+  install(TARGETS flame_sim flame_sim_runtime flame_sim_kernels EXPORT flame_sim_targets
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  set_target_properties(flame_sim PROPERTIES EXPORT_NAME sim)
+  install(DIRECTORY conformance/sim DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame/conformance
+    FILES_MATCHING PATTERN "*.h" PATTERN "tests" EXCLUDE PATTERN "install" EXCLUDE)
   install(FILES conformance/sim/install/sim.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flame)
   install(EXPORT flame_sim_targets NAMESPACE flame:: FILE flame-sim-targets.cmake
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/flame)

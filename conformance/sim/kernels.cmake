@@ -23,7 +23,7 @@ namespace ${space} {
   set(empty ${CMAKE_CURRENT_BINARY_DIR}/${target}/empty.cpp)
   file(CONFIGURE OUTPUT ${empty} CONTENT "namespace flame::sim { int ${target}_empty() { return 0; } }\n")
   add_library(${target} STATIC ${sources} ${empty})
-  target_link_libraries(${target} PUBLIC flame_sim_runtime PRIVATE flame_cuda_headers)
+  target_link_libraries(${target} PUBLIC flame_sim_runtime PRIVATE $<BUILD_INTERFACE:flame_cuda_headers>)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/kernels)
   # What warnings a kernel deserves is NVRTC's to say; -g1 gives reports their lines.
   target_compile_options(${target} PRIVATE -O2 -g1 -w)
