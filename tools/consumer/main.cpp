@@ -21,7 +21,7 @@
 namespace {
 
 constexpr std::int64_t kPixels = 64, kClasses = 10, kHidden = 32, kTrain = 1500;
-constexpr int kSteps = 200;
+constexpr int kSteps = 100;
 constexpr double kWanted = 0.90;
 
 struct Digits {
@@ -91,7 +91,7 @@ int run(const flame::Device& device, const std::string& path) {
   const Digits digits = read_digits(path);
   const auto n = static_cast<std::int64_t>(digits.labels.size());
   std::vector<float> one_hot(static_cast<std::size_t>(n * kClasses));
-  for (std::int64_t i = 0; i < n; ++i) one_hot[std::size_t(i * kClasses + digits.labels[i])] = 1;
+  for (std::int64_t i = 0; i < n; ++i) one_hot[std::size_t(i * kClasses + digits.labels[std::size_t(i)])] = 1;
   const flame::Tensor x = flame::tensor<float>(digits.pixels, {n, kPixels}, device);
   const flame::Tensor y = flame::tensor<float>(one_hot, {n, kClasses}, device);
   const flame::Tensor train_x = x.narrow(0, 0, kTrain), train_y = y.narrow(0, 0, kTrain);
@@ -103,7 +103,7 @@ int run(const flame::Device& device, const std::string& path) {
     const flame::Tensor loss = flame::sum(error * error) / double(kTrain);
     loss.backward();
     network.step(0.4, 0.9);
-    if (step % 50 == 0) std::printf("step %3d   loss %.4f\n", step, loss.item());
+    if (step % 25 == 0) std::printf("step %3d   loss %.4f\n", step, loss.item());
   }
   const flame::NoGradGuard no_grad;
   const double got =
