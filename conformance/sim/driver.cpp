@@ -131,7 +131,7 @@ void SimDriver::copy_to_device(void* to, const void* from, std::size_t bytes,
   check_host(from, bytes, "copy to device");
   std::byte* view = memory_.view(address_of(to), bytes, "copy to device");
   const auto finish = [this, to, bytes, stream] {
-    memory_.mark_written(address_of(to), bytes);
+    memory_.mark(address_of(to), bytes, true);
     add_event(EventKind::kCopyToDevice, bytes, stream, {}, buffer_at(to, bytes));
   };
   if (!options_.deferred)
@@ -188,7 +188,7 @@ void SimDriver::fill(void* to, std::uint8_t byte, std::size_t bytes, driver::Str
   std::byte* view = memory_.view(address_of(to), bytes, "fill");
   submit(stream, "fill", [=, this] {
     std::memset(view, byte, bytes);
-    memory_.mark_written(address_of(to), bytes);
+    memory_.mark(address_of(to), bytes, true);
     add_event(EventKind::kFill, bytes, stream, {}, buffer_at(to, bytes));
   });
 }

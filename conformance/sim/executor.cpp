@@ -74,7 +74,8 @@ std::string Executor::run(Grid& grid) {
   if constexpr (kInstrumented) checker_.begin_launch(*this);
   if (begin_block()) fibers_.switch_to(fibers_.take());
   if constexpr (kInstrumented) {
-    if (error_.empty()) error_ = checker_.report();
+    // What the checker saw came before what it led to.
+    if (std::string seen = checker_.report(); !seen.empty()) error_ = std::move(seen);
     checker_.end_launch();
   }
   grid_ = nullptr;

@@ -53,6 +53,7 @@ class Executor {
   // "kernel softmax<float> block (0, 0, 0) thread (3, 0, 0)", and the op if known.
   std::string who() const;
   unsigned self() const { return self_; }
+  const std::vector<SharedVariable>& shared() const { return *shared_; }
 
   // -- called by device code (collectives.cpp, trap.cpp) --
   [[noreturn]] void fault(std::string report);

@@ -21,7 +21,7 @@ class Checker {
   void begin_launch(Executor& executor);
   void end_launch() { executor_ = nullptr; }
   void begin_block(std::size_t block);
-  void block_synced() { ++epoch_; }
+  void block_synced();
   void warp_synced(unsigned warp) { warp_stamp_[warp] = ++warp_clock_; }
   // Only between listen(true) and listen(false) are accesses a kernel's own.
   void listen(bool on) { listening_ = on; }
@@ -33,21 +33,31 @@ class Checker {
 
  private:
   struct Place {
-    Cell* cell = nullptr;  // nullptr: not tracked, or a problem
+    Cell* cells = nullptr;  // nullptr: not tracked, or a problem
     bool shared = false;
-    const char* problem = nullptr;
+    std::string problem;
   };
   struct Window {  // the allocation that was touched last, to find the next access quickly
     std::uintptr_t begin = 0, end = 0;
     Cell* cells = nullptr;
   };
+  struct Access {
+    std::uintptr_t address;
+    bool write, atomic, shared;
+    const void* pc;
+  };
 
   Place find(std::uintptr_t address, std::size_t bytes);
-  Place find_shared(std::uintptr_t address, std::size_t bytes);
+  Place find_global(std::uintptr_t address, std::size_t bytes);
+  Place find_dynamic(std::uintptr_t address, std::size_t bytes);
+  Place find_static(std::uintptr_t address, std::size_t bytes);
+  std::uint32_t self() const;
+  bool same_warp(std::uint32_t thread) const;
   bool ordered(std::uint32_t epoch, std::uint32_t warp, std::uint32_t thread, bool shared) const;
-  void check_cell(Cell& cell, unsigned mask, bool write, bool atomic, bool shared,
-                  std::uintptr_t address, const void* pc);
-  void found(const std::string& what, std::uintptr_t address, const void* pc);
+  void check_cell(Cell& cell, unsigned mask, const Access& a);
+  void remember_read(Cell& cell, unsigned mask, bool shared) const;
+  std::string name_of(std::uintptr_t address) const;
+  void found(const std::string& what, const Access& a);
 
   Executor* executor_ = nullptr;
   bool listening_ = false;
@@ -56,8 +66,8 @@ class Checker {
   std::uint32_t warp_clock_ = 1, warp_stamp_[32] = {};
   std::uint32_t block_ = 0;
   std::vector<Cell> dynamic_cells_, static_cells_;
-  std::vector<std::size_t> static_first_;  // of each shared variable, in static_cells_
-  std::uintptr_t image_begin_ = 0, image_end_ = 0;
+  std::vector<std::size_t> static_first_;             // of each shared variable, in static_cells_
+  std::uintptr_t locals_begin_ = 0, locals_end_ = 0;  // this OS thread's thread-local data
   Window window_;
   std::string error_;
   const void* error_pc_ = nullptr;

@@ -12,6 +12,7 @@ namespace flame::sim {
 // A static __shared__ variable: where it lies in a thread's copy of this program's thread-local
 // data.
 struct SharedVariable {
+  std::string name;
   std::size_t offset = 0, bytes = 0;
 };
 
@@ -20,8 +21,6 @@ struct Kernel {
   std::string expression;  // normalized
   simcu::Call call = nullptr;
   std::vector<std::size_t> arg_sizes;
-  // Found at the first launch: its own ones and those of helpers in the same file.
-  mutable const std::vector<SharedVariable>* shared = nullptr;
 };
 
 // nullptr when that file exports no such kernel. `expression` is normalized.
@@ -29,8 +28,8 @@ const Kernel* find_kernel(std::string_view file, std::string_view expression);
 // All kernels, sorted by file and expression.
 std::vector<const Kernel*> all_kernels();
 
-// The static shared variables that `kernel` may use, read from this program's symbol table. Empty
-// in a stripped program. Thread-safe.
+// The static shared variables that `kernel` may use (its own, and those of helpers in its file),
+// read from this program's symbol table. Empty in a stripped program. Thread-safe.
 const std::vector<SharedVariable>& shared_variables(const Kernel& kernel);
 // The calling thread's copy of the program's thread-local data, and its size.
 struct ThreadLocals {

@@ -194,6 +194,7 @@ void Memory::poison(std::uintptr_t address, std::size_t bytes, std::uint32_t pat
   std::byte* p = view(address, bytes, "poison");
   for (std::size_t i = 0; i < bytes; i += 4)
     std::memcpy(p + i, &pattern, std::min<std::size_t>(4, bytes - i));
+  mark(address, bytes, false);
 }
 
 Scan Memory::scan(std::uintptr_t address, std::size_t bytes, std::uint32_t pattern) const {
@@ -278,19 +279,31 @@ Cell* Memory::cells(std::uintptr_t address, std::size_t bytes) {
   return b->shadow->cells.data() + (address - b->user) / kGranule;
 }
 
-void Memory::mark_written(std::uintptr_t address, std::size_t bytes) {
+void Memory::mark(std::uintptr_t address, std::size_t bytes, bool written) {
   if (!kInstrumented || bytes == 0) return;
-  if (Cell* c = cells(address, bytes))
-    for (std::size_t i = 0; i < (bytes + kGranule - 1) / kGranule; ++i) c[i].initialised = 3;
+  Cell* c = cells(address, bytes);
+  for (std::size_t i = 0; c && i < granules(address, bytes); ++i) {
+    const unsigned mask = granule_mask(address, bytes, i), before = c[i].initialised;
+    c[i].initialised = static_cast<std::uint8_t>(written ? before | mask : before & ~mask);
+  }
 }
 
 void Memory::copy_shadow(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
   if (!kInstrumented || bytes == 0) return;
   Cell* t = cells(to, bytes);
   const Cell* f = cells(from, bytes);
-  if (t && f)
-    for (std::size_t i = 0; i < (bytes + kGranule - 1) / kGranule; ++i)
-      t[i].initialised = f[i].initialised;
+  if (!t || !f) return;
+  std::vector<bool> known(bytes);  // first all of them: the ranges may overlap
+  for (std::size_t i = 0; i < bytes; ++i) {
+    const std::size_t at = from % kGranule + i;
+    known[i] = f[at / kGranule].initialised >> at % kGranule & 1;
+  }
+  for (std::size_t i = 0; i < bytes; ++i) {
+    const std::size_t at = to % kGranule + i;
+    const unsigned bit = 1u << at % kGranule, before = t[at / kGranule].initialised;
+    t[at / kGranule].initialised =
+        static_cast<std::uint8_t>(known[i] ? before | bit : before & ~bit);
+  }
 }
 
 // -- launches --

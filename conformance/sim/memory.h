@@ -89,7 +89,7 @@ class Memory {
 
   // Shadow state of [address, address + n) for the checker; nullptr out of bounds of live memory.
   Cell* cells(std::uintptr_t address, std::size_t bytes);
-  void mark_written(std::uintptr_t address, std::size_t bytes);
+  void mark(std::uintptr_t address, std::size_t bytes, bool written);
   void copy_shadow(std::uintptr_t to, std::uintptr_t from, std::size_t bytes);
 
  private:

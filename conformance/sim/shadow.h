@@ -22,6 +22,17 @@ struct Cell {
   std::uint8_t initialised = 0, write_mask = 0, read_mask = 0;
 };
 
+// Which bytes of granule number `i` an access of `bytes` bytes at `address` covers.
+inline unsigned granule_mask(std::uintptr_t address, std::size_t bytes, std::size_t i) {
+  const std::size_t skip = address % kGranule, end = skip + bytes;
+  const std::size_t lo = i == 0 ? skip : 0, hi = end - i * kGranule;
+  const unsigned below_hi = hi >= kGranule ? (1u << kGranule) - 1 : (1u << hi) - 1;
+  return below_hi & ~((1u << lo) - 1);
+}
+inline std::size_t granules(std::uintptr_t address, std::size_t bytes) {
+  return (address % kGranule + bytes + kGranule - 1) / kGranule;
+}
+
 // The cells of one allocation.
 struct Shadow {
   explicit Shadow(std::size_t bytes) : cells((bytes + kGranule - 1) / kGranule) {}

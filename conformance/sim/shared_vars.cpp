@@ -17,6 +17,7 @@
 #include <set>
 
 #include "conformance/sim/kernels.h"
+#include "conformance/sim/source_line.h"
 #include "lib/core/op_def.h"
 
 namespace flame::sim {
@@ -77,32 +78,13 @@ void add_symbol(std::vector<Symbol>& out, const char* name, std::size_t offset, 
   }
   s.function = text.substr(word, at - word);
   s.arguments = without(normalize_expression(bracketed(text, at)), s.space + "::");
-  s.variable = {offset, bytes};
+  s.variable = {text.substr(text.rfind(':') + 1), offset, bytes};
   out.push_back(std::move(s));
-}
-
-// The file of the module that this code is linked into.
-std::string module_path() {
-  std::string path;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* out) {
-        const auto self = reinterpret_cast<std::uintptr_t>(&module_path);
-        for (int i = 0; i < info->dlpi_phnum; ++i) {
-          const auto& h = info->dlpi_phdr[i];
-          const auto begin = info->dlpi_addr + h.p_vaddr;
-          if (h.p_type != PT_LOAD || self < begin || self >= begin + h.p_memsz) continue;
-          *static_cast<std::string*>(out) = *info->dlpi_name ? info->dlpi_name : "/proc/self/exe";
-          return 1;
-        }
-        return 0;
-      },
-      &path);
-  return path;
 }
 
 std::vector<Symbol> read_symbols() {
   std::vector<Symbol> out;
-  const int fd = open(module_path().c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open(this_module().path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat st {};
   if (fd < 0 || fstat(fd, &st) != 0) return out;
   const auto size = static_cast<std::size_t>(st.st_size);

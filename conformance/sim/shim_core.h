@@ -32,6 +32,7 @@
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
 #define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
 // A block runs on one OS thread, so its shared memory is that thread's. `thread_local` at block
 // scope implies static, which is what __shared__ means there.
 #define __shared__ thread_local

@@ -2,26 +2,27 @@
 #pragma once
 #include <vector_types.h>
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 
+#include "lib/core/error.h"
+
 namespace flame::sim {
 
 inline std::string hex(std::uintptr_t v) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%zx", v);
-  return text;
+  std::array<char, 24> text;
+  std::snprintf(text.data(), text.size(), "0x%zx", v);
+  return text.data();
 }
 
-inline std::string triple(uint3 d) {
-  return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
-}
+inline std::string triple(uint3 d) { return str_cat("(", d.x, ", ", d.y, ", ", d.z, ")"); }
 
 // "softmax.cu:12"
 inline std::string place(const char* file, int line) {
-  std::string text = file;
-  return text.substr(text.rfind('/') + 1) + ":" + std::to_string(line);
+  const std::string path = file;
+  return str_cat(path.substr(path.rfind('/') + 1), ":", line);
 }
 
 }  // namespace flame::sim

@@ -15,6 +15,7 @@
 
 #include "conformance/sim/executor.h"
 #include "conformance/sim/memory.h"
+#include "conformance/sim/source_line.h"
 #include "conformance/sim/text.h"
 #include "lib/core/error.h"
 
@@ -32,6 +33,7 @@ struct Trap {
   int signal = 0, code = 0;
   std::uintptr_t address = 0;
   bool write = false;
+  const void* pc = nullptr;
 };
 constinit thread_local Trap trap;
 
@@ -73,7 +75,7 @@ std::string place_of(Executor& e, std::uintptr_t address) {
     what = str_cat("invalid ", t.write ? "write to " : "read of ", hex(t.address), " = ",
                    place_of(e, t.address));
   }
-  e.fault(e.who() + ": " + what);
+  e.fault(e.who() + ": " + what + source_line(t.pc));
 }
 
 void say(const std::string& text) {
@@ -97,7 +99,8 @@ void on_signal(int signal, siginfo_t* info, void* context) {
   if (e && e->in_kernel()) {
     Memory* memory = e->grid().memory;
     if (memory_fault && memory->owns(address) && memory->open_on_fault(address, write)) return;
-    trap = {signal, info->si_code, address, write};
+    trap = {signal, info->si_code, address, write,
+            reinterpret_cast<const void*>(registers[REG_RIP])};
     // The stack is going to be abandoned: use it from the top, wherever the fault left it.
     Fiber* fiber = e->fibers().current();
     forget_stack(fiber->stack, fiber->stack_bytes);

@@ -1,5 +1,6 @@
 // What every test of the simulated device needs: a device, its memory, and typed launches.
 #pragma once
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
