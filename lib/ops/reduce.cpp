@@ -152,7 +152,7 @@ OpDef sum_def_of(std::string_view op_name) {
 std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
   for (std::size_t i = 0; i < dims.kept.size(); ++i)
-    check<IndexError>(dims.kept[i] || in[0].shape[i] > 0 || numel(dims.out) == 0,
+    check<ShapeError>(dims.kept[i] || in[0].shape[i] > 0 || numel(dims.out) == 0,
                       "amax: cannot take the maximum over dim ", i, " of size 0 (shape ",
                       to_string(in[0].shape), ")");
   return {{in[0].dtype, dims.out}};

@@ -168,7 +168,7 @@ std::vector<int> transpose_dims(std::size_t rank, const Attrs& attrs) {
 
 std::vector<int> permute_dims(std::size_t rank, const Attrs& attrs) {
   const IntList given = attrs.get_ints("dims");
-  check<ShapeError>(given.size() == rank, "permute: dims ", to_string(std::span(given)), " name ",
+  check<ValueError>(given.size() == rank, "permute: dims ", to_string(std::span(given)), " name ",
                     given.size(), " dims of a tensor of ", rank);
   if (rank == 0) return {};
   normalize_dims("permute", given, rank);  // range and repetition
