@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "reports/record.h"
+
 namespace flame::cli {
 
 enum ExitCode : int {
@@ -47,5 +49,8 @@ struct BuildInfo {
   const char* build_type;
 };
 const BuildInfo& build_info();
+
+// Fills in what the suite cannot know: the commit, the command line, the environment.
+void complete_manifest(records::RunManifest& manifest);
 
 }  // namespace flame::cli

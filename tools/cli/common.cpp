@@ -4,6 +4,7 @@
 #include "lib/driver/driver.h"
 #include "tools/cli/build_info.h"  // generated
 #include "tools/cli/command.h"
+#include "tools/cli/environment.h"
 
 namespace flame::cli {
 namespace {
@@ -44,6 +45,17 @@ const BuildInfo& build_info() {
   static constexpr BuildInfo kInfo{FLAME_VERSION, FLAME_COMMIT, FLAME_DIRTY, FLAME_COMPILER,
                                    FLAME_BUILD_TYPE};
   return kInfo;
+}
+
+void complete_manifest(records::RunManifest& manifest) {
+  const BuildInfo& build = build_info();
+  manifest.flame_version = build.version;
+  manifest.commit = build.commit;
+  manifest.dirty = build.dirty;
+  manifest.compiler = build.compiler;
+  manifest.build_type = build.build_type;
+  manifest.command = command_line();
+  manifest.environment = set_variables();
 }
 
 }  // namespace flame::cli

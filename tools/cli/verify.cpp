@@ -89,17 +89,6 @@ class Sink {
   Progress progress_;
 };
 
-void complete_manifest(records::RunManifest& manifest) {
-  const BuildInfo& build = build_info();
-  manifest.flame_version = build.version;
-  manifest.commit = build.commit;
-  manifest.dirty = build.dirty;
-  manifest.compiler = build.compiler;
-  manifest.build_type = build.build_type;
-  manifest.command = command_line();
-  manifest.environment = set_variables();
-}
-
 void print_failures(const reports::Summary& summary) {
   constexpr std::size_t kMost = 20;
   if (summary.failures.empty() && summary.survivors.empty()) return;
