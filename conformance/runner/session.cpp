@@ -1,5 +1,7 @@
 #include "conformance/runner/session.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -125,7 +127,6 @@ records::RunManifest describe(const VerifyOptions& options, Rig& rig) {
   for (const Check& check : all_checks()) m.checks.push_back(check.id);
   for (const auto& e : jit::embedded_exports())
     m.exported_kernels.emplace_back(normalize_expression(e.expression));
-  extern char** environ;
   for (char** e = environ; *e; ++e) {
     const std::string_view entry(*e);
     const std::size_t equals = entry.find('=');
