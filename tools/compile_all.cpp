@@ -1,13 +1,15 @@
 // Compiles every exported kernel for every architecture that FLAME runs on, without a GPU, and
 // shows what each needs. A spill, a missing entry, or a name that the witness could not recognise
 // fails.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <mutex>
+#include <map>
 #include <thread>
 
 #include "lib/core/error.h"
@@ -26,7 +28,11 @@ struct Options {
   bool all = false, json = false;
 };
 
-// One file for one architecture: what the compiler is asked at a time.
+// Kernels of one file that are compiled together: enough to share the reading of the headers, few
+// enough that all cores have work to the end.
+constexpr std::size_t kTogether = 24;
+
+// Some kernels of one file for one architecture: what the compiler is asked at a time.
 struct Task {
   std::string file, arch;
   std::vector<std::string> expressions;
@@ -68,13 +74,14 @@ void inspect(Task& task) {
 }
 
 void run(std::vector<Task>& tasks, flame::jit::Compiler& compiler) {
+  const bool watched = isatty(STDERR_FILENO);
   // The longest first, so that no core is left with one of them at the end.
   std::vector<Task*> order;
   for (Task& task : tasks) order.push_back(&task);
   std::stable_sort(order.begin(), order.end(), [](const Task* a, const Task* b) {
     return a->expressions.size() > b->expressions.size();
   });
-  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> next{0}, done{0};
   auto work = [&] {
     for (std::size_t i; (i = next++) < order.size();) {
       Task& task = *order[i];
@@ -84,11 +91,15 @@ void run(std::vector<Task>& tasks, flame::jit::Compiler& compiler) {
       } catch (const flame::Error& e) {
         task.problems.emplace_back(e.what());
       }
+      const std::size_t now = ++done;
+      if (watched) std::fprintf(stderr, "\r%zu of %zu compiled ", now, order.size());
     }
   };
   const unsigned threads = std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::jthread> pool;
   for (unsigned i = 0; i < threads; ++i) pool.emplace_back(work);
+  pool.clear();  // waits
+  if (watched) std::fprintf(stderr, "\r%40s\r", "");
 }
 
 // The first column is flush left, numbers flush right.
@@ -144,24 +155,35 @@ void print_json(const std::vector<Task>& tasks) {
 // One line a file and architecture: how many kernels, the most of each resource, and the kernel
 // that takes the most registers.
 void print_summary(const std::vector<Task>& tasks) {
+  struct Row {
+    std::size_t kernels = 0;
+    flame::jit::Resources most;  // but code_bytes, which is the sum
+    std::string worst;
+  };
+  std::map<std::pair<std::string, std::size_t>, Row> rows;  // by file, then the order of archs
+  std::vector<std::string> archs;
+  for (const Task& task : tasks) {
+    const auto at = std::find(archs.begin(), archs.end(), task.arch);
+    const std::size_t index = std::size_t(at - archs.begin());
+    if (at == archs.end()) archs.push_back(task.arch);
+    Row& row = rows[{task.file, index}];
+    for (const CompiledEntry& e : task.compiled.entries) {
+      const flame::jit::Resources& r = e.resources;
+      if (r.registers > row.most.registers) row.worst = e.expression;
+      row.most.registers = std::max(row.most.registers, r.registers);
+      row.most.static_shared = std::max(row.most.static_shared, r.static_shared);
+      row.most.spill_bytes = std::max(row.most.spill_bytes, r.spill_bytes);
+      row.most.code_bytes += r.code_bytes;
+      ++row.kernels;
+    }
+  }
   Table table(
       {"file", "arch", "kernels", "registers", "shared", "spills", "code", "most registers"});
-  for (const Task& task : tasks) {
-    if (task.compiled.entries.empty()) continue;
-    flame::jit::Resources most;
-    std::size_t code = 0;
-    std::string worst;
-    for (const CompiledEntry& e : task.compiled.entries) {
-      if (e.resources.registers > most.registers) worst = e.expression;
-      most.registers = std::max(most.registers, e.resources.registers);
-      most.static_shared = std::max(most.static_shared, e.resources.static_shared);
-      most.spill_bytes = std::max(most.spill_bytes, e.resources.spill_bytes);
-      code += e.resources.code_bytes;
-    }
-    table.add({task.file, task.arch, std::to_string(task.compiled.entries.size()),
-               std::to_string(most.registers), std::to_string(most.static_shared),
-               std::to_string(most.spill_bytes), std::to_string(code), worst});
-  }
+  for (const auto& [key, row] : rows)
+    table.add({key.first, archs[key.second], std::to_string(row.kernels),
+               std::to_string(row.most.registers), std::to_string(row.most.static_shared),
+               std::to_string(row.most.spill_bytes), std::to_string(row.most.code_bytes),
+               row.worst});
   table.print();
 }
 
