@@ -63,6 +63,7 @@ std::uint64_t Executor::random() {
 std::string Executor::run(Grid& grid) {
   grid_ = &grid;
   random_ = grid.seed;
+  if (grid.give_up_after > 0) began_ = std::chrono::steady_clock::now();
   error_.clear();
   shared_ = &shared_variables(*grid.kernel);
   dynamic_ = dynamic_begin_ + kDynamicBytes - (grid.dynamic_bytes + 15) / 16 * 16;
@@ -90,6 +91,11 @@ std::string Executor::run(Grid& grid) {
 bool Executor::begin_block() {
   Grid& g = *grid_;
   if (g.stop.load(std::memory_order_relaxed)) return false;
+  if (g.give_up_after > 0) {
+    const std::chrono::duration<double, std::micro> spent =
+        std::chrono::steady_clock::now() - began_;
+    if (spent.count() > g.give_up_after) return false;
+  }
   const std::size_t i = g.next.fetch_add(1, std::memory_order_relaxed);
   if (i >= g.blocks) return false;
   const std::size_t b = g.seed ? (i * g.multiplier + g.offset) % g.blocks : i;

@@ -3,6 +3,7 @@
 #include <vector_types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,8 @@ struct Grid {
   std::size_t multiplier = 1, offset = 0;
   std::atomic<std::size_t> next{0};
   std::atomic<bool> stop{false};  // a block faulted: start no more
+  // Start no block more than this long after run() began; 0: no limit.
+  double give_up_after = 0;  // microseconds
 };
 
 // A fiber runs thread after thread of a block in a plain loop; only a thread that has to wait keeps
@@ -108,6 +111,7 @@ class Executor {
   Fibers fibers_{&body, this};
   Checker checker_;
   Grid* grid_ = nullptr;
+  std::chrono::steady_clock::time_point began_;
   const std::vector<SharedVariable>* shared_ = nullptr;
   std::byte* thread_locals_ = nullptr;
   std::byte *dynamic_begin_ = nullptr, *dynamic_ = nullptr;

@@ -53,7 +53,8 @@ using std::trunc;
 SIMCU_LOAD(__ldg)
 SIMCU_LOAD(__ldca)
 SIMCU_LOAD(__ldcg)
-SIMCU_LOAD(__ldcs) SIMCU_LOAD(__ldcv) SIMCU_LOAD(__ldlu)
+SIMCU_LOAD(__ldcs)
+SIMCU_LOAD(__ldcv) SIMCU_LOAD(__ldlu)
 #undef SIMCU_LOAD
 #define SIMCU_STORE(name)                             \
   template <class T>                                  \

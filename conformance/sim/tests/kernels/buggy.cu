@@ -8,7 +8,8 @@ __global__ void missing_barrier(const float* x, float* y, int n) {
 }
 DEV_EXPORT(missing_barrier)
 
-// The second barrier of a tile loop is missing: a fast thread overwrites what a slow one still reads.
+// The second barrier of a tile loop is missing: a fast thread overwrites what a slow one still
+// reads.
 __global__ void missing_second_barrier(const float* x, float* y, int n) {
   __shared__ float s[128];
   float sum = 0;
@@ -79,13 +80,12 @@ __global__ void lanes_disagree(float* y) {
 DEV_EXPORT(lanes_disagree)
 
 __global__ void shuffle_outside_mask(float* y) {
-  if (threadIdx.x < 16) y[threadIdx.x] = __shfl_sync(0xffffu, 1.0f, 20);  // MARK shuffle_outside_mask
+  if (threadIdx.x < 16)
+    y[threadIdx.x] = __shfl_sync(0xffffu, 1.0f, 20);  // MARK shuffle_outside_mask
 }
 DEV_EXPORT(shuffle_outside_mask)
 
-__global__ void mask_without_caller(float* y) {
-  y[threadIdx.x] = __shfl_sync(0xfffeu, 1.0f, 1);
-}
+__global__ void mask_without_caller(float* y) { y[threadIdx.x] = __shfl_sync(0xfffeu, 1.0f, 1); }
 DEV_EXPORT(mask_without_caller)
 
 __global__ void lost_update(const float* v, float* out) {
@@ -105,7 +105,8 @@ __global__ void reads_unwritten(const float* x, float* y) {
 DEV_EXPORT(reads_unwritten)
 
 __global__ void misaligned_vector(const float* x, float* y) {
-  *reinterpret_cast<float4*>(y) = *reinterpret_cast<const float4*>(x + 1);  // MARK misaligned_vector
+  const float4 v = *reinterpret_cast<const float4*>(x + 1);  // MARK misaligned_vector
+  *reinterpret_cast<float4*>(y) = v;
 }
 DEV_EXPORT(misaligned_vector)
 

@@ -66,8 +66,8 @@ __global__ void row_softmax(const T* x, T* y, int columns) {
 DEV_EXPORT(row_softmax<float, 128>)
 DEV_EXPORT(row_softmax<__nv_bfloat16, 128>)
 
-    template <int kTile>
-    __global__ void tiled_matmul(const float* a, const float* b, float* c, int m, int n, int k) {
+template <int kTile>
+__global__ void tiled_matmul(const float* a, const float* b, float* c, int m, int n, int k) {
   __shared__ float as[kTile][kTile + 1], bs[kTile][kTile + 1];
   const int tx = threadIdx.x, ty = threadIdx.y;
   const int row = blockIdx.y * kTile + ty, column = blockIdx.x * kTile + tx;
