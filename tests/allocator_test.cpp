@@ -126,7 +126,8 @@ TEST_F(AllocatorTest, OutOfMemoryEmptiesTheCacheBeforeItGivesUp) {
 
 TEST_F(AllocatorTest, SizesThatOverflowAreOutOfMemory) {
   Allocator pool(driver, false, 0);
-  for (std::size_t bytes : {std::size_t{1} << 62, std::size_t{INT64_MAX}, std::size_t{INT64_MAX} - 7})
+  for (std::size_t bytes :
+       {std::size_t{1} << 62, std::size_t{INT64_MAX}, std::size_t{INT64_MAX} - 7})
     expect_error<OutOfMemoryError>([&] { pool.allocate(bytes, 0, "huge"); }, {"huge"});
   EXPECT_EQ(pool.stats().live_blocks, 0);
   EXPECT_EQ(pool.stats().reserved, 0);

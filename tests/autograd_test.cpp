@@ -54,7 +54,11 @@ TEST(AutogradTest, TwoBackwardCallsAccumulate) {
   y.backward(constant({1, 1}), true);
   y.backward(constant({1, 1}));
   EXPECT_EQ(values(x.grad()), (Floats{8, 12}));
-  expect_error<AutogradError>([&] { y.backward(constant({1, 1})); }, {"mul", "freed", "retain_graph"});
+  expect_error<AutogradError>(
+      [&] {
+        y.backward(constant({1, 1}));
+      },
+      {"mul", "freed", "retain_graph"});
   EXPECT_EQ(values(x.grad()), (Floats{8, 12})) << "a backward that failed left something behind";
 }
 
@@ -79,8 +83,11 @@ TEST(AutogradTest, ANonScalarNeedsAGradient) {
 TEST(AutogradTest, TheGivenGradientMustFit) {
   const Tensor y = leaf({1, 2}) * 2;
   expect_error<ShapeError>([&] { y.backward(constant({1})); }, {"(1)", "(2)"});
-  expect_error<DTypeError>([&] { y.backward(constant({1, 2}).to(DType::kFloat64)); },
-                           {"float64", "float32"});
+  expect_error<DTypeError>(
+      [&] {
+        y.backward(constant({1, 2}).to(DType::kFloat64));
+      },
+      {"float64", "float32"});
   const Device other = test::new_device();
   expect_error<DeviceError>([&] { y.backward(ones({2}, other)); }, {"device"});
   y.backward(constant({1, 2}));
@@ -158,9 +165,7 @@ TEST(AutogradTest, NoGradIsNestedAndOfItsThread) {
   EXPECT_TRUE(grad_enabled());
   {
     const NoGradGuard outer;
-    {
-      const NoGradGuard inner;
-    }
+    { const NoGradGuard inner; }
     EXPECT_FALSE(grad_enabled());
     EXPECT_FALSE((x * 2).requires_grad());
     bool other = false;
@@ -190,8 +195,7 @@ TEST(AutogradTest, OnlyFloatingLeavesRequireGrad) {
 TEST(AutogradTest, GradLeavesTheLeavesAlone) {
   const Tensor x = leaf({1, 2}), unused = leaf({5});
   const Tensor y = x * x, z = sum(y);
-  const std::vector<Tensor> g =
-      grad(std::vector{z}, std::vector{x, unused, y, z}, {}, true);
+  const std::vector<Tensor> g = grad(std::vector{z}, std::vector{x, unused, y, z}, {}, true);
   EXPECT_EQ(values(g[0]), (Floats{2, 4}));
   EXPECT_FALSE(g[1].defined()) << "an input that was not used";
   EXPECT_EQ(values(g[2]), (Floats{1, 1})) << "of an intermediate";
@@ -213,9 +217,11 @@ TEST(AutogradTest, GradRefusesWhatIsNotInTheGraph) {
   const Tensor y = x * 2;
   expect_error<AutogradError>([&] { grad(std::vector{y}, std::vector{c}, {}); }, {"input 0"});
   expect_error<AutogradError>([&] { grad(std::vector{c}, std::vector{x}, {}); }, {"graph"});
-  expect_error<AutogradError>([&] { grad(std::vector{Tensor()}, std::vector{x}, {}); }, {"output 0"});
+  expect_error<AutogradError>([&] { grad(std::vector{Tensor()}, std::vector{x}, {}); },
+                              {"output 0"});
   const std::vector<Tensor> two{c, c};
-  expect_error<ValueError>([&] { grad(std::vector{y}, std::vector{x}, two); }, {"2 gradients", "1"});
+  expect_error<ValueError>([&] { grad(std::vector{y}, std::vector{x}, two); },
+                           {"2 gradients", "1"});
 }
 
 TEST(AutogradTest, GradientsAreNobodyElsesMemory) {
@@ -227,8 +233,8 @@ TEST(AutogradTest, GradientsAreNobodyElsesMemory) {
   EXPECT_EQ(values(b.grad()), (Floats{1, 1}));
   const Tensor x = leaf({1, 2});
   Tensor h = constant({1, 2});
-  const Tensor got = grad(std::vector{x.reshape({2, 1}).reshape({2})}, std::vector{x},
-                          std::vector{h})[0];
+  const Tensor got =
+      grad(std::vector{x.reshape({2, 1}).reshape({2})}, std::vector{x}, std::vector{h})[0];
   h.fill_(0);
   EXPECT_EQ(values(got), (Floats{1, 2}));
 }

@@ -48,7 +48,8 @@ void expect_round_trip(std::vector<T> values, DType dtype) {
 TEST(TensorTest, EveryDTypeComesBack) {
   expect_round_trip<float>({0, -1.5f, 3e38f, 1e-45f}, DType::kFloat32);
   expect_round_trip<double>({0, -1.5, 1e308, 5e-324}, DType::kFloat64);
-  expect_round_trip<std::int64_t>({0, -(std::int64_t{1} << 52), INT64_MAX, INT64_MIN}, DType::kInt64);
+  expect_round_trip<std::int64_t>({0, -(std::int64_t{1} << 52), INT64_MAX, INT64_MIN},
+                                  DType::kInt64);
   expect_round_trip<std::int32_t>({0, -7, INT32_MAX, INT32_MIN}, DType::kInt32);
   expect_round_trip<std::uint8_t>({0, 200, 255}, DType::kUInt8);
   expect_round_trip<std::uint8_t>({0, 1, 1}, DType::kBool);
@@ -84,7 +85,10 @@ TEST(TensorTest, HostDataMustFit) {
   expect_error<ValueError>([&] { from_host(v, 8, {3}, device()); }, {"8 bytes", "(3)", "12"});
   expect_error<ValueError>([&] { from_host(nullptr, 8, {2}, device()); }, {"null"});
   expect_error<DTypeError>(
-      [&] { tensor(std::span<const float>(v), {2}, {device(), DType::kFloat64}); }, {"float64"});
+      [&] {
+        tensor(std::span<const float>(v), {2}, {device(), DType::kFloat64});
+      },
+      {"float64"});
   EXPECT_EQ(from_host(nullptr, 0, {0}, device()).numel(), 0);
 }
 
@@ -102,9 +106,10 @@ TEST(TensorTest, UndefinedSaysSo) {
 
 TEST(TensorTest, ViewsAliasTheirSource) {
   Tensor t = counting({3, 4});
-  const Tensor views[] = {t.reshape({4, 3}), t.transpose(0, 1), t.narrow(1, 1, 2), t.select(0, 2),
-                          t.expand({2, 3, 4}), t.unsqueeze(0), t.unsqueeze(1).squeeze(), t.detach(),
-                          t.permute({1, 0}), t.contiguous()};
+  const Tensor views[] = {
+      t.reshape({4, 3}),   t.transpose(0, 1), t.narrow(1, 1, 2),        t.select(0, 2),
+      t.expand({2, 3, 4}), t.unsqueeze(0),    t.unsqueeze(1).squeeze(), t.detach(),
+      t.permute({1, 0}),   t.contiguous()};
   for (const Tensor& v : views) EXPECT_EQ(v.impl()->storage, t.impl()->storage);
   t.fill_(7);
   for (const Tensor& v : views)
@@ -173,10 +178,12 @@ TEST(TensorTest, OverlappingCopiesReadBeforeTheyWrite) {
 
 TEST(TensorTest, ConversionRoundsAndTruncates) {
   const Tensor t = tensor({-1.9f, 0.f, 0.3f, 2.5f}, {4}, device());
-  EXPECT_EQ(t.to(DType::kInt32).to_vector<std::int32_t>(), (std::vector<std::int32_t>{-1, 0, 0, 2}));
+  EXPECT_EQ(t.to(DType::kInt32).to_vector<std::int32_t>(),
+            (std::vector<std::int32_t>{-1, 0, 0, 2}));
   EXPECT_EQ(t.to(DType::kBool).to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{1, 0, 1, 1}));
   EXPECT_EQ(tensor({65520.f}, {1}, device()).to(DType::kFloat16).item(), INFINITY);
-  EXPECT_EQ(tensor({1.00390625f}, {1}, device()).to(DType::kBFloat16).item(), 1.0) << "ties to even";
+  EXPECT_EQ(tensor({1.00390625f}, {1}, device()).to(DType::kBFloat16).item(), 1.0)
+      << "ties to even";
   EXPECT_EQ(t.to(DType::kFloat32).impl(), t.impl()) << "nothing to convert";
 }
 
@@ -184,8 +191,9 @@ TEST(TensorTest, CreationOnTheDevice) {
   EXPECT_EQ(zeros({2}, device()).to_vector<float>(), (Floats{0, 0}));
   EXPECT_EQ(ones({2}, {device(), DType::kInt64}).to_vector<std::int64_t>(),
             (std::vector<std::int64_t>{1, 1}));
-  EXPECT_EQ(full({1}, std::int64_t{INT64_MAX}, {device(), DType::kInt64}).to_vector<std::int64_t>()[0],
-            INT64_MAX);
+  EXPECT_EQ(
+      full({1}, std::int64_t{INT64_MAX}, {device(), DType::kInt64}).to_vector<std::int64_t>()[0],
+      INT64_MAX);
   EXPECT_EQ(arange(0, 5, 2, device()).to_vector<float>(), (Floats{0, 2, 4}));
   EXPECT_EQ(arange(3, 0, -1, {device(), DType::kInt32}).to_vector<std::int32_t>(),
             (std::vector<std::int32_t>{3, 2, 1}));

@@ -140,8 +140,7 @@ TEST(ThreadsTest, RandomNumbersDoNotOverlap) {
   device.manual_seed(3);
   std::vector<std::vector<double>> drawn(kThreads);
   at_once([&](int i) {
-    drawn[static_cast<std::size_t>(i)] =
-        rand({64}, {device, DType::kFloat64}).to_vector<double>();
+    drawn[static_cast<std::size_t>(i)] = rand({64}, {device, DType::kFloat64}).to_vector<double>();
   });
   std::vector<double> all;
   for (const auto& v : drawn) all.insert(all.end(), v.begin(), v.end());
