@@ -1,5 +1,6 @@
 #include "reference/evaluate.h"
 
+#include <cmath>
 #include <limits>
 
 #include "reference/host_tensor.h"
@@ -10,7 +11,9 @@ Bound in_range(const Bounded& x, DType dtype) {
   if (std::isfinite(x.v) && is_floating(dtype) &&
       std::isinf(round_to(dtype, static_cast<double>(x.v))))
     return {std::copysign(std::numeric_limits<long double>::infinity(), x.v), 0};
-  return {x.v, x.e};
+  if (!is_floating(dtype) || x.t == 0) return {x.v, x.e};
+  const DType working = accumulator(dtype);
+  return {x.v, x.e + x.t * (denorm_min(working) / unit_roundoff(working))};
 }
 
 }  // namespace flame::reference

@@ -27,14 +27,16 @@ inline bool fits_float(long double v) { return static_cast<float>(v) == v; }
 struct Bounded {
   long double v = 0;
   double e = 0;
+  double t = 0;
 
   Bounded() = default;
   template <Number T>
   Bounded(T constant)  // NOLINT: constants in formulas
       : v(constant), e(bounded::fits_float(v) ? 0 : bounded::magnitude(v)) {}
-  Bounded(long double value, double error) : v(value), e(error) {}
+  Bounded(long double value, double error, double underflow = 0)
+      : v(value), e(error), t(underflow) {}
 
-  bool exact() const { return e == 0; }
+  bool exact() const { return e == 0 && t == 0; }
 };
 
 namespace bounded {
@@ -44,34 +46,53 @@ inline bool is_power_of_two(long double v) {
   return v == 0 || std::fabs(std::frexp(v, &exponent)) == 0.5L;
 }
 
-// v as computed with `k` roundings on top of the error `e` carried in.
-inline Bounded rounded(long double v, double e, double k) {
+// What errors add up to on the way into an operation: linear in both parts.
+struct Carried {
+  double e = 0, t = 0;
+};
+inline Carried operator+(const Carried& a, const Carried& b) { return {a.e + b.e, a.t + b.t}; }
+
+// slope * (the error of x); nothing for an exact x, however steep the slope.
+inline Carried carried(const Bounded& x, long double slope) {
+  if (x.exact()) return {};
+  return {magnitude(slope) * x.e, magnitude(slope) * x.t};
+}
+
+// Where a rounding may be one among subnormals. The test is float32's; what t is worth is settled
+// by the dtype in the end, so that it is next to nothing in float64.
+inline bool may_underflow(long double v) { return v != 0 && std::fabs(v) < 0x1p-125L; }
+
+// v as computed with `k` roundings on top of the errors carried in.
+inline Bounded rounded(long double v, const Carried& in, double k) {
   if (!(std::fabs(v) <= DBL_MAX)) {
     if (std::isnan(v)) return {v, 0};
     return {std::copysign(std::numeric_limits<long double>::infinity(), v), 0};
   }
-  return {v, e + k * magnitude(v)};
+  return {v, in.e + k * magnitude(v), in.t + (may_underflow(v) ? k : 0)};
 }
 
 // A correctly rounded operation: exact operands with a representable result make no error.
-inline Bounded rounded(long double v, double e) {
-  if (e == 0 && fits_float(v)) return {v, 0};
-  return rounded(v, e, kCorrectlyRounded);
+inline Bounded rounded(long double v, const Carried& in) {
+  if (in.e == 0 && in.t == 0 && fits_float(v)) return {v, 0};
+  return rounded(v, in, kCorrectlyRounded);
 }
 
 // f(x) with the error of f and the propagated one, |f'(x)| * e.
 inline Bounded function(const Bounded& x, long double y, long double slope, double k) {
-  return rounded(y, x.exact() ? 0 : magnitude(slope) * x.e, k);
+  return rounded(y, carried(x, slope), k);
 }
 
 }  // namespace bounded
 
-inline Bounded operator-(const Bounded& a) { return {-a.v, a.e}; }
+inline Bounded operator-(const Bounded& a) { return {-a.v, a.e, a.t}; }
 
 inline Bounded operator+(const Bounded& a, const Bounded& b) {
   if (b.v == 0 && b.exact()) return a;
   if (a.v == 0 && a.exact()) return b;
-  return bounded::rounded(a.v + b.v, a.e + b.e);
+  Bounded sum = bounded::rounded(a.v + b.v, {a.e + b.e, a.t + b.t});
+  // Sums of subnormals are exact.
+  if (std::isfinite(sum.v)) sum.t = a.t + b.t;
+  return sum;
 }
 
 inline Bounded operator-(const Bounded& a, const Bounded& b) { return a + -b; }
@@ -80,19 +101,19 @@ inline Bounded operator*(const Bounded& a, const Bounded& b) {
   using namespace bounded;
   const long double v = a.v * b.v;
   if (v == 0 && ((a.v == 0 && a.exact()) || (b.v == 0 && b.exact()))) return {v, 0};
-  const double e = (a.exact() ? 0 : magnitude(b.v) * a.e) + (b.exact() ? 0 : magnitude(a.v) * b.e);
-  if ((a.exact() && is_power_of_two(a.v)) || (b.exact() && is_power_of_two(b.v)))
-    return rounded(v, e, 0);
-  return rounded(v, e);
+  const Carried in = carried(a, b.v) + carried(b, a.v);
+  const bool scaling = (a.exact() && is_power_of_two(a.v)) || (b.exact() && is_power_of_two(b.v));
+  if (scaling && !may_underflow(v)) return rounded(v, in, 0);
+  return rounded(v, in);
 }
 
 inline Bounded operator/(const Bounded& a, const Bounded& b) {
   using namespace bounded;
   const long double v = a.v / b.v;
-  const double e = (a.e + (b.exact() ? 0 : magnitude(v) * b.e)) / magnitude(b.v);
   if (v == 0 && a.exact()) return {v, 0};
-  if (b.exact() && is_power_of_two(b.v)) return rounded(v, e, 0);
-  return rounded(v, e);
+  const Carried in = carried(a, 1 / b.v) + carried(b, v / b.v);
+  if (b.exact() && is_power_of_two(b.v) && !may_underflow(v)) return rounded(v, in, 0);
+  return rounded(v, in);
 }
 
 inline Bounded exp(const Bounded& x) {
@@ -111,7 +132,7 @@ inline Bounded log1p(const Bounded& x) {
 }
 inline Bounded sqrt(const Bounded& x) {
   const long double y = std::sqrt(x.v);
-  return bounded::rounded(y, x.exact() ? 0 : bounded::magnitude(0.5L / y) * x.e);
+  return bounded::rounded(y, bounded::carried(x, 0.5L / y));
 }
 inline Bounded rsqrt(const Bounded& x) {
   const long double y = 1 / std::sqrt(x.v);
@@ -139,9 +160,9 @@ inline Bounded pow(const Bounded& x, const Bounded& y) {
   using namespace bounded;
   const long double v = std::pow(x.v, y.v);
   if (y.v == 0 && y.exact()) return {v, 0};
-  double e = x.exact() ? 0 : magnitude(y.v * v / x.v) * x.e;
-  if (!y.exact()) e += magnitude(v * std::log(std::fabs(x.v))) * y.e;
-  return rounded(v, e, kPowError);
+  const Carried in =
+      carried(x, y.v * v / x.v) + carried(y, y.exact() ? 0 : v * std::log(std::fabs(x.v)));
+  return rounded(v, in, kPowError);
 }
 
 inline long double value_of(const Bounded& x) { return x.v; }
@@ -161,6 +182,7 @@ class Sum<Bounded> {
     ++count_;
     value_ += x.v;
     error_ += x.e;
+    underflow_ += x.t;
     magnitude_ += bounded::magnitude(x.v);
     integral_ = integral_ && x.exact() && std::rint(x.v) == x.v;
   }
@@ -168,13 +190,13 @@ class Sum<Bounded> {
   Bounded total() const {
     const bool exact = count_ < 2 || (integral_ && magnitude_ <= 0x1p24);
     const auto n = static_cast<double>(count_);
-    return bounded::rounded(value_,
-                            error_ + (exact ? 0 : std::min(n, 2 * std::sqrt(n)) * magnitude_), 0);
+    const double order = exact ? 0 : std::min(n, 2 * std::sqrt(n)) * magnitude_;
+    return bounded::rounded(value_, {error_ + order, underflow_}, 0);
   }
 
  private:
   long double value_ = 0;
-  double error_ = 0, magnitude_ = 0;
+  double error_ = 0, underflow_ = 0, magnitude_ = 0;
   std::uint32_t count_ = 0;
   bool integral_ = true;
 };
