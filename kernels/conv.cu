@@ -12,9 +12,9 @@ __global__ void __launch_bounds__(256)
   const long long pixels = (long long)p.out_h * p.out_w;
   const long long total = p.images * p.channels * pixels;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long plane = i / pixels;
+    const long long plane = dev::divide(i, pixels);
     const int pixel = int(i - plane * pixels), oh = pixel / p.out_w, ow = pixel - oh * p.out_w;
-    const long long image = plane / p.channels, channel = plane - image * p.channels;
+    const long long image = dev::divide(plane, p.channels), channel = plane - image * p.channels;
     const T* from = x + plane * p.height * p.width;
     T* to =
         columns + image * p.image_stride + channel * p.kernel_h * p.kernel_w * p.row_stride + pixel;
@@ -38,9 +38,9 @@ __global__ void __launch_bounds__(256)
   const long long area = (long long)p.height * p.width;
   const long long total = p.images * p.channels * area;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long plane = i / area;
+    const long long plane = dev::divide(i, area);
     const int at = int(i - plane * area), h = at / p.width, w = at - h * p.width;
-    const long long image = plane / p.channels, channel = plane - image * p.channels;
+    const long long image = dev::divide(plane, p.channels), channel = plane - image * p.channels;
     const dev::Acc<T>* row =
         columns + image * p.image_stride + channel * p.kernel_h * p.kernel_w * p.row_stride;
     dev::Acc<T> sum = 0;
@@ -63,8 +63,10 @@ EXPORT_FLOATING(conv_col2im)
 template <class T>
 __global__ void __launch_bounds__(256) conv_start_with_bias(const T* bias, T* y, long long channels,
                                                             long long pixels, long long total) {
-  for (long long i = dev::global_thread(); i < total; i += dev::global_threads())
-    y[i] = bias[i / pixels % channels];
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
+    const long long plane = dev::divide(i, pixels);
+    y[i] = bias[plane - dev::divide(plane, channels) * channels];
+  }
 }
 EXPORT_FLOATING(conv_start_with_bias)
 
@@ -78,7 +80,7 @@ __global__ void __launch_bounds__(256)
   const long long end = min((chunk + 1) * chunk_size, images * pixels);
   dev::Acc<T> sum = 0;
   for (long long i = chunk * chunk_size + threadIdx.x; i < end; i += blockDim.x) {
-    const long long image = i / pixels;
+    const long long image = dev::divide(i, pixels);
     sum += dev::load(g[(image * channels + channel) * pixels + (i - image * pixels)]);
   }
   sum = dev::row_sum(sum);

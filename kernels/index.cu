@@ -11,7 +11,8 @@ __global__ void __launch_bounds__(256)
   for (long long i = dev::global_thread(); i < p.index.numel; i += dev::global_threads()) {
     long long rest = i, from = 0, index_at = 0;
     for (int d = p.index.rank - 1; d >= 0; --d) {
-      const long long outer = rest / p.index.size[d], at = rest - outer * p.index.size[d];
+      const long long outer = dev::divide(rest, p.index.size[d]),
+                      at = rest - outer * p.index.size[d];
       rest = outer;
       index_at += at * p.index_stride[d];
       if (d != p.dim) from += at * p.input_stride[d];
@@ -50,7 +51,7 @@ __global__ void __launch_bounds__(1024)
   bool covered = line < p.lines.numel;
   long long rest = covered ? line : 0, to = 0, index_at = 0, grad_at = 0;
   for (int d = p.lines.rank - 1; d >= 0; --d) {
-    const long long outer = rest / p.lines.size[d], at = rest - outer * p.lines.size[d];
+    const long long outer = dev::divide(rest, p.lines.size[d]), at = rest - outer * p.lines.size[d];
     rest = outer;
     to += at * p.line_stride[d];
     index_at += at * p.index_stride[d];

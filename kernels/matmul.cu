@@ -90,15 +90,17 @@ __global__ void __launch_bounds__(256)
   for (long long i = dev::global_thread(); i < p.kept.numel; i += dev::global_threads()) {
     long long rest = i, start = 0;
     for (int d = p.kept.rank - 1; d >= 0; --d) {
-      start += rest % p.kept.size[d] * p.kept_stride[d];
-      rest /= p.kept.size[d];
+      const long long outer = dev::divide(rest, p.kept.size[d]);
+      start += (rest - outer * p.kept.size[d]) * p.kept_stride[d];
+      rest = outer;
     }
     dev::Acc<T> sum = 0;
     for (long long r = 0; r < p.summed.numel; ++r) {
       long long left = r, at = start;
       for (int d = p.summed.rank - 1; d >= 0; --d) {
-        at += left % p.summed.size[d] * p.summed_stride[d];
-        left /= p.summed.size[d];
+        const long long outer = dev::divide(left, p.summed.size[d]);
+        at += (left - outer * p.summed.size[d]) * p.summed_stride[d];
+        left = outer;
       }
       sum += from[at];
     }

@@ -11,8 +11,8 @@ __global__ void __launch_bounds__(256)
   using A = dev::Acc<T>;
   const long long total = p.planes * p.out_h * p.out_w;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long row = i / p.out_w, ow = i - row * p.out_w;
-    const long long plane = row / p.out_h, oh = row - plane * p.out_h;
+    const long long row = dev::divide(i, p.out_w), ow = i - row * p.out_w;
+    const long long plane = dev::divide(row, p.out_h), oh = row - plane * p.out_h;
     const T* from = x + plane * p.height * p.width;
     A best = A(-dev::inf());
     long long at = -1;
@@ -44,15 +44,15 @@ __global__ void __launch_bounds__(256)
                       const __grid_constant__ flame_params::Pool p) {
   const long long total = p.planes * p.height * p.width;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long row = i / p.width, w = i - row * p.width;
-    const long long plane = row / p.height, h = row - plane * p.height;
+    const long long row = dev::divide(i, p.width), w = i - row * p.width;
+    const long long plane = dev::divide(row, p.height), h = row - plane * p.height;
     // Windows oh * stride - pad ... + (kernel - 1) * dilation that reach h.
     const long long reach_h = h + p.pad_h - (p.kernel_h - 1) * p.dilation_h;
     const long long reach_w = w + p.pad_w - (p.kernel_w - 1) * p.dilation_w;
-    const long long first_h = reach_h > 0 ? (reach_h + p.stride_h - 1) / p.stride_h : 0;
-    const long long first_w = reach_w > 0 ? (reach_w + p.stride_w - 1) / p.stride_w : 0;
-    const long long last_h = min((h + p.pad_h) / p.stride_h, p.out_h - 1);
-    const long long last_w = min((w + p.pad_w) / p.stride_w, p.out_w - 1);
+    const long long first_h = reach_h > 0 ? dev::divide(reach_h + p.stride_h - 1, p.stride_h) : 0;
+    const long long first_w = reach_w > 0 ? dev::divide(reach_w + p.stride_w - 1, p.stride_w) : 0;
+    const long long last_h = min(dev::divide(h + p.pad_h, p.stride_h), p.out_h - 1);
+    const long long last_w = min(dev::divide(w + p.pad_w, p.stride_w), p.out_w - 1);
     const Index me = Index(h * p.width + w);
     dev::Acc<T> sum = 0;
     for (long long oh = first_h; oh <= last_h; ++oh)
