@@ -39,6 +39,9 @@ struct Subject {
         limit(memory_limit),
         driver(std::make_shared<test::LimitedDriver>(base(), std::size_t{kBudget})),
         allocator(driver, direct_mode, memory_limit) {}
+  ~Subject() {
+    for (const auto& [id, block] : live) allocator.deallocate(block.p, block.stream);
+  }
 
   // One device for all runs: what it has left does not matter, the budget is below it.
   static const std::shared_ptr<driver::Driver>& base() {
@@ -114,7 +117,7 @@ struct Allocate : Command {
       s.check_invariants();
       return;
     }
-    RC_ASSERT(p != nullptr);
+    RC_ASSERT((p != nullptr));
     RC_ASSERT(in_use + bytes <= s.most());
     if (s.driver->deallocations != deallocations) s.cached.clear();
     const bool fresh = s.driver->allocations != allocations;
