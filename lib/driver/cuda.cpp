@@ -146,7 +146,10 @@ StreamHandle CudaDriver::create_stream() {
 
 void CudaDriver::destroy_stream(StreamHandle handle) noexcept {
   if (!handle || !context_.try_enter()) return;
-  if (blas_) blas_->forget_stream(handle);
+  {
+    const std::lock_guard lock(mutex_);
+    if (blas_) blas_->forget_stream(handle);
+  }
   api_->cuStreamDestroy(stream(handle));
 }
 
@@ -187,10 +190,12 @@ double CudaDriver::elapsed_ms(EventHandle from, EventHandle to) {
 }
 
 Blas* CudaDriver::blas() {
-  std::call_once(blas_once_, [this] {
+  const std::lock_guard lock(mutex_);
+  if (!looked_for_blas_) {
     context_.enter();
     blas_ = blas::CublasLt::open(*this, [this](StreamHandle s) { return stream(s); });
-  });
+    looked_for_blas_ = true;
+  }
   return blas_.get();
 }
 

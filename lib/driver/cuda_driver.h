@@ -93,9 +93,9 @@ class CudaDriver final : public Driver {
   Info info_;
   CUstream default_stream_ = nullptr;
   jit::Compiler compiler_;
-  std::mutex mutex_;  // guards kernels_
+  std::mutex mutex_;  // guards the three below
   std::vector<std::unique_ptr<LoadedKernel>> kernels_;
-  std::once_flag blas_once_;
+  bool looked_for_blas_ = false;
   std::unique_ptr<blas::CublasLt> blas_;
 };
 
