@@ -8,6 +8,8 @@
 namespace flame::sim {
 namespace {
 
+bool same(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+
 // While the simulator's own code runs on a device thread, the access checker looks away.
 class HostSection {
  public:
@@ -37,7 +39,7 @@ void Executor::release_barrier_if_full() {
 }
 
 void Executor::barrier(const char* op, simcu::Loc loc) {
-  if (!at_barrier_.empty() && std::strcmp(barrier_op_, op) != 0)
+  if (!at_barrier_.empty() && !same(barrier_op_, op))
     fault(str_cat(who(), ": calls ", op, " (", place(loc.file, loc.line), ") while others of its ",
                   "block wait at ", barrier_op_));
   barrier_op_ = op;
@@ -80,7 +82,7 @@ void Executor::warp_meet(unsigned mask, const char* op, void* mine, simcu::Combi
     m = &meetings.emplace_back();
     m->mask = mask;
   }
-  if (m->arrived != 0 && std::strcmp(m->op, op) != 0)
+  if (m->arrived != 0 && !same(m->op, op))
     fault(str_cat(who(), ": lanes of a warp disagree: ", op, " (", place(loc.file, loc.line),
                   ") here, ", m->op, " elsewhere"));
   m->op = op;

@@ -209,6 +209,7 @@ void Executor::loop() {
 // The calling device thread waits until somebody wakes it.
 void Executor::park(const char* op, simcu::Loc loc) {
   const unsigned t = self_;
+  const uint3 coordinates = simcu::registers.thread;
   Fiber* me = fibers_.current();
   waiting_[t] = {me, op, loc};
   switch (next()) {
@@ -221,7 +222,9 @@ void Executor::park(const char* op, simcu::Loc loc) {
     default:
       fault(stuck());
   }
-  set_thread(t);
+  self_ = t;
+  simcu::registers.lane = t & 31;
+  simcu::registers.thread = coordinates;
 }
 
 void Executor::fault(std::string report) {
