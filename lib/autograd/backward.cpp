@@ -59,6 +59,9 @@ void Tensor::set_grad(Tensor grad) {
     check<ShapeError>(grad.desc() == desc(), "set_grad: the gradient has shape ",
                       to_string(grad.shape()), " and dtype ", name(grad.dtype()),
                       ", the tensor shape ", to_string(shape()), " and dtype ", name(dtype()));
+  if (grad.defined())
+    check<DeviceError>(grad.device() == device(), "set_grad: the gradient is on another device, ",
+                       grad.device().to_string(), ", than the tensor, ", device().to_string());
   std::lock_guard lock(impl_->grad_mutex);
   impl_->grad = std::move(grad);
 }

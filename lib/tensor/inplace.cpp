@@ -32,6 +32,17 @@ void check_operand(const char* op, const Tensor& to, const Tensor& from) {
                     to_string(from.shape()), " does not broadcast to ", to_string(to.shape()));
 }
 
+// What to read: `from`, or a copy of it where it shares memory with `to` in another geometry, so that
+// nothing is read after it was written.
+Tensor source_for(const Tensor& to, const Tensor& from) {
+  const bool same = from.shape() == to.shape() && from.strides() == to.strides() &&
+                    from.storage_offset() == to.storage_offset();
+  if (from.impl()->storage != to.impl()->storage || same || from.numel() == 0) return from;
+  const Tensor copy = make_tensor(from.device(), from.shape(), from.dtype(), "in-place operand");
+  copy_into(copy, from);
+  return copy;
+}
+
 }  // namespace
 
 Tensor& Tensor::fill_(double value) {
@@ -46,7 +57,7 @@ Tensor& Tensor::copy_(const Tensor& from) {
   check_operand("copy_", *this, from);
   const StreamOrder order(device(), std::span(&from, 1));
   ++impl_->storage->version;
-  if (numel() > 0) copy_into(*this, from);
+  if (numel() > 0) copy_into(*this, source_for(*this, from));
   return *this;
 }
 
@@ -59,7 +70,7 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   ++impl_->storage->version;
   if (numel() > 0) {
     const NoGradGuard no_grad;
-    add_into(*this, other.dtype() == dtype() ? other : other.to(dtype()), alpha);
+    add_into(*this, other.dtype() == dtype() ? source_for(*this, other) : other.to(dtype()), alpha);
   }
   return *this;
 }
