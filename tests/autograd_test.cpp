@@ -122,9 +122,9 @@ TEST(AutogradTest, ASavedTensorMustNotChangeThroughAViewEither) {
   w.narrow(0, 0, 1).fill_(0);
   expect_error<VersionError>([&] { y.backward(constant({1, 1})); }, {"mul"});
   Tensor z = leaf({1, 2});
-  const Tensor e = exp(z);
+  const Tensor e = relu(z);
   e.detach().fill_(0);
-  expect_error<VersionError>([&] { e.backward(constant({1, 1})); }, {"exp"});
+  expect_error<VersionError>([&] { e.backward(constant({1, 1})); }, {"relu"});
 }
 
 TEST(AutogradTest, WhatWasNotSavedMayChange) {
