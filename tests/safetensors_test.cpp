@@ -256,7 +256,7 @@ std::string json_error(std::string_view text) {
 
 TEST(StrictJson, ReadsEveryKindOfValue) {
   const Json json = parse_json(R"( {"a":[1,-2.5e3,true,false,null,"\u20ac\ud83d\ude00\n"]} )");
-  const auto& items = *(*json.get<JsonObject>())[0].second.get<JsonArray>();
+  const auto& items = *json.get<JsonObject>()->front().value.get<JsonArray>();
   EXPECT_EQ(*items[0].get<std::int64_t>(), 1);
   EXPECT_EQ(*items[1].get<double>(), -2500.0);
   EXPECT_TRUE(*items[2].get<bool>());

@@ -115,7 +115,7 @@ class Parser {
       if (!names.insert(name).second) fail(str_cat("the name \"", name, "\" is given twice"));
       skip_blanks();
       if (!eat(':')) fail("':' is missing");
-      members.emplace_back(std::move(name), any(depth + 1));
+      members.push_back({std::move(name), any(depth + 1)});
       skip_blanks();
     } while (eat(','));
     if (!eat('}')) fail("',' or '}' is missing");

@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
 namespace flame::io {
 
 struct Json;
+struct JsonMember;
 using JsonArray = std::vector<Json>;
 // In the file's order; names are unique.
-using JsonObject = std::vector<std::pair<std::string, Json>>;
+using JsonObject = std::vector<JsonMember>;
 
 // A number written without fraction and exponent that fits int64 is an int64_t, any other a double.
 struct Json {
@@ -22,10 +22,18 @@ struct Json {
 
   // nullptr when the value is of another kind.
   template <class T>
-  const T* get() const {
-    return std::get_if<T>(&value);
-  }
+  const T* get() const;
 };
+
+struct JsonMember {
+  std::string name;
+  Json value;
+};
+
+template <class T>
+const T* Json::get() const {
+  return std::get_if<T>(&value);
+}
 
 // The deepest nesting that is read.
 inline constexpr int kMaxJsonDepth = 32;
