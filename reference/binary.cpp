@@ -75,7 +75,7 @@ std::vector<ErrorCase> binary_error_cases(std::string_view other) {
        {},
        "DTypeError",
        {"int64"}},
-      {"missing_number", {normal({3}), absent()}, {}, "ValueError", {name}}};
+      {"missing_number", {normal({3}), absent()}, {}, "DeviceError", {name}}};
 }
 
 std::vector<BenchCase> binary_bench_cases() {
@@ -146,7 +146,7 @@ std::vector<Case> pow_cases() {
                      e == 2 || e == 0.5 || e == 2.7});
   cases += std::vector<Case>{
       {"negative_base", {away_from_zero({31}, 0.5, 3), absent()}, {{"exponent", 3.0}}},
-      pinned({"zero_base", {listed({0, 0, 0, 0, 2, -2, 3}), listed({0, 1, 2, 3, 0, 0, 1})}, {}}),
+      pinned({"zero_base", {listed({0, 0, 0, 0, 2, 0.5, 3}), listed({0, 1, 2, 3, 0, 0, 1})}, {}}),
       pinned({"zero_exponent_number", {listed({0, 1, -1, 2.5}), absent()}, {{"exponent", 0.0}}}),
       forward_only({"special_values",
                     {listed({0, 0, -0.0, kInf, kInf, -kInf, -kInf, kNaN, kNaN, 1, 1, 2, 0.5, -8, -1,

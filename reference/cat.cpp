@@ -73,7 +73,7 @@ std::vector<ErrorCase> cat_error_cases() {
            "ShapeError",
            {"(2, 3)", "(2, 3, 1)"}},
           {"dim", all({{2, 3}, {2, 3}}), {{"dim", std::int64_t{2}}}, "IndexError", {"2"}},
-          {"scalars", all({{}, {}}), {{"dim", std::int64_t{0}}}, "ShapeError", {"()"}},
+          {"scalars", all({{}, {}}), {{"dim", std::int64_t{0}}}, "ShapeError", {"dim"}},
           {"none", {}, {}, "ValueError", {"tensors"}}};
 }
 

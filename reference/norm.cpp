@@ -103,7 +103,7 @@ std::vector<ErrorCase> layer_norm_error_cases() {
           {"empty_normalized_shape",
            {normal({2, 3}), absent(), absent()},
            shape({}),
-           "ValueError",
+           "ShapeError",
            {"normalized_shape"}}};
 }
 

@@ -64,7 +64,7 @@ std::vector<ErrorCase> where_error_cases() {
        "ShapeError",
        {"(2, 4)"}},
       {"condition_shape", {mask({2}), normal({3}), normal({3})}, {}, "ShapeError", {"(2)"}},
-      {"missing_number", {mask({3}), normal({3}), absent()}, {}, "ValueError", {"other"}}};
+      {"missing_number", {mask({3}), normal({3}), absent()}, {}, "DeviceError", {"other"}}};
 }
 
 std::vector<BenchCase> where_bench_cases() {
