@@ -32,8 +32,8 @@ void check_operand(const char* op, const Tensor& to, const Tensor& from) {
                     to_string(from.shape()), " does not broadcast to ", to_string(to.shape()));
 }
 
-// What to read: `from`, or a copy of it where it shares memory with `to` in another geometry, so that
-// nothing is read after it was written.
+// What to read: `from`, or a copy of it where it shares memory with `to` in another geometry, so
+// that nothing is read after it was written.
 Tensor source_for(const Tensor& to, const Tensor& from) {
   const bool same = from.shape() == to.shape() && from.strides() == to.strides() &&
                     from.storage_offset() == to.storage_offset();
