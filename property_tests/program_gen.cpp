@@ -20,7 +20,9 @@ constexpr std::int64_t kLargest = 160;  // elements of one tensor
 
 class Writer {
  public:
-  Writer(rc::Random random, DType dtype) : random_(random) { program_.dtype = dtype; }
+  Writer(rc::Random random, const std::vector<DType>& dtypes) : random_(random) {
+    program_.dtype = dtypes[static_cast<std::size_t>(below(std::ssize(dtypes)))];
+  }
 
   Program write() {
     const std::int64_t wanted = 1 + below(8);
@@ -267,8 +269,7 @@ rc::Gen<Program> any_program(std::vector<DType> dtypes) {
   return rc::Gen<Program>([=](const rc::Random& random, int) {
     rc::Random r = random;
     for (;;) {
-      const DType dtype = dtypes[r.next() % dtypes.size()];
-      Program program = Writer(r.split(), dtype).write();
+      Program program = Writer(r.split(), dtypes).write();
       if (program.op_count() == 0) continue;
       return rc::shrinkable::shrinkRecur(
           std::move(program), [](const Program& p) { return rc::seq::fromContainer(smaller(p)); });

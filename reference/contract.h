@@ -85,7 +85,7 @@ struct BenchCase {
 // Laws that property tests check on random shapes.
 enum class Law : std::uint8_t {
   kElementwise,             // f(x)[i] depends on x[i] alone: concatenation, permutation, reshape
-  kLinear,                  // f(a x + b y) = a f(x) + b f(y) in its first input
+  kLinear,                  // f(a x + b y) = a f(x) + b f(y) in all its floating inputs together
   kBilinear,                // in each of its first two inputs
   kShiftInvariant,          // f(x + c) = f(x) along attrs.dim
   kPermutationEquivariant,  // f(P x) = P f(x) along attrs.dim
