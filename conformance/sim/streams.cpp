@@ -37,7 +37,9 @@ void Streams::check_stream(StreamHandle stream, const char* what) const {
 
 void Streams::check_event(EventHandle event, const char* what) const {
   std::lock_guard lock(mutex_);
-  check<DriverError>(events_.contains(event), what, ": ", hex(event), " is no live event");
+  const auto e = events_.find(event);
+  check<DriverError>(e != events_.end() && !e->second.destroyed, what, ": ", hex(event),
+                     " is no live event");
 }
 
 void Streams::destroy_stream(StreamHandle stream) {
@@ -45,9 +47,12 @@ void Streams::destroy_stream(StreamHandle stream) {
   queues_.erase(stream);
 }
 
+// As on CUDA, streams that wait for it still do: it goes when it was reached.
 void Streams::destroy_event(EventHandle event) {
   std::lock_guard lock(mutex_);
-  events_.erase(event);
+  EventState& e = events_[event];
+  e.destroyed = true;
+  if (e.done >= e.recorded) events_.erase(event);
 }
 
 void Streams::push(StreamHandle stream, std::function<void()> work) {
@@ -70,7 +75,7 @@ void Streams::wait(StreamHandle stream, EventHandle event) {
   if (e.recorded > e.done) queues_[stream].push_back({nullptr, event, e.recorded, false});
 }
 
-// A destroyed event holds nobody up: its stream still gets there, in its own time.
+// An event that is gone was reached.
 bool Streams::blocked(const Step& s) const {
   if (s.work || s.is_record) return false;
   const auto e = events_.find(s.event);
@@ -89,6 +94,7 @@ bool Streams::step(StreamHandle stream) {
       if (const auto e = events_.find(s.event); e != events_.end()) {
         e->second.done = s.ticket;
         e->second.when = Clock::now();
+        if (e->second.destroyed && e->second.done >= e->second.recorded) events_.erase(e);
       }
     }
     work = s.work;

@@ -52,6 +52,7 @@ class Streams {
     std::uint64_t done = 0;      // ticket of the newest one that was reached
     driver::StreamHandle stream = 0;
     Clock::time_point when;
+    bool destroyed = false;  // by name only: somebody may still wait for it
   };
   using Queue = std::deque<Step>;
 
