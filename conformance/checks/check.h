@@ -1,6 +1,7 @@
 // What a check is: one idea, one function, one verdict. The registry is the only list of them.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,11 +55,18 @@ enum class Scope : std::uint8_t {
   kErrorCases,      // the contract's error cases
 };
 
+// What an op must have for a check to say anything of it. An op without it gets one record that
+// says so, not one per case.
+enum class Needs : std::uint8_t { kNothing, kTensors, kBackward };
+
 struct Check {
   std::string id, description;
   Scope scope = Scope::kRepresentative;
   CheckFn run = nullptr;
+  Needs needs = Needs::kNothing;
 };
+// Why this op gets no case of this check; nullopt when it does.
+std::optional<std::string> out_of_scope(const Check& check, const OpDef& op);
 std::span<const Check> all_checks();
 // Throws ValueError with the ids there are.
 const Check& find_check(std::string_view id);

@@ -11,24 +11,24 @@ const std::array<Check, 14> kChecks{{
     {"forward", "every value within its derived bound, every case and dtype", Scope::kEveryCase,
      check_forward},
     {"backward", "every gradient within its derived bound, signed, with zeros, and one-hot",
-     Scope::kEveryCase, check_backward},
+     Scope::kEveryCase, check_backward, Needs::kBackward},
     {"finite_difference",
      "its own float64 backward against 4-point differences of its own float64 forward",
-     Scope::kFloat64, check_finite_difference},
+     Scope::kFloat64, check_finite_difference, Needs::kBackward},
     {"gradient_support", "nonzero wherever the true gradient is", Scope::kRepresentative,
-     check_gradient_support},
+     check_gradient_support, Needs::kBackward},
     {"written", "every element written over two poisons, no guard band touched",
      Scope::kRepresentative, check_written},
     {"inputs_kept", "inputs and grad_outputs keep every bit", Scope::kRepresentative,
-     check_inputs_kept},
+     check_inputs_kept, Needs::kTensors},
     {"witness", "the declared kernels ran on the device, and nothing else", Scope::kRepresentative,
      check_witness},
     {"influence", "an element that matters changes the output, one that does not, does not",
-     Scope::kRepresentative, check_influence},
+     Scope::kRepresentative, check_influence, Needs::kTensors},
     {"no_memo", "new values at old addresses, old values at new addresses", Scope::kRepresentative,
-     check_no_memo},
+     check_no_memo, Needs::kTensors},
     {"layouts", "forward and backward of transposed, offset, sliced and expanded operands",
-     Scope::kEveryLayout, check_layouts},
+     Scope::kEveryLayout, check_layouts, Needs::kTensors},
     {"deterministic", "bitwise equal over reruns, another stream and a busy device",
      Scope::kRepresentative, check_deterministic},
     {"errors", "a wrong call is one typed error that names it; nothing launched, nothing leaked",
@@ -42,6 +42,12 @@ const std::array<Check, 14> kChecks{{
 }  // namespace
 
 std::span<const Check> all_checks() { return kChecks; }
+
+std::optional<std::string> out_of_scope(const Check& check, const OpDef& op) {
+  if (check.needs == Needs::kTensors && op.inputs.empty()) return "the op takes no tensors";
+  if (check.needs == Needs::kBackward && !op.backward) return "the op has no backward, and says so";
+  return std::nullopt;
+}
 
 const Check& find_check(std::string_view id) {
   std::string ids;

@@ -118,21 +118,21 @@ class NoBarriers : public ForwardingDriver {
 }  // namespace
 
 std::vector<Fake> driver_fakes() {
-  const auto how = Shows::kBehaviour;
+  const auto out = Shows::kOutput;
   const auto contiguous = Layout::kContiguous;
   return {
-      {"source_for_image", "compiles to the kernel's source text", "forward", how, needs_kernel,
+      {"source_for_image", "compiles to the kernel's source text", "forward", out, needs_kernel,
        nullptr, make<SourceForImage>},
-      {"loads_nothing", "a kernel loader that does nothing", "witness", how, needs_kernel, nullptr,
+      {"loads_nothing", "a kernel loader that does nothing", "witness", out, needs_kernel, nullptr,
        make<LoadsNothing>},
-      {"drops_launches", "launches that silently fail", "written", how, needs_kernel, nullptr,
+      {"drops_launches", "launches that silently fail", "written", out, needs_kernel, nullptr,
        make<DropsLaunches>},
-      {"one_block_fewer", "the last block of every grid is missing", "written", Shows::kOutput,
-       needs_kernel, nullptr, make<OneBlockFewer>},
-      {"wrong_kernel", "loads another instance of the kernel than was asked for", "forward",
-       Shows::kOutput, needs_kernel, nullptr, make<WrongKernel>},
-      {"no_barriers", "kernels without their barriers", "forward", Shows::kOutput, needs_kernel,
-       nullptr, make<NoBarriers>, contiguous, DType::kFloat32, true},
+      {"one_block_fewer", "the last block of every grid is missing", "written", out, needs_kernel,
+       nullptr, make<OneBlockFewer>},
+      {"wrong_kernel", "loads another instance of the kernel than was asked for", "forward", out,
+       needs_kernel, nullptr, make<WrongKernel>},
+      {"no_barriers", "kernels without their barriers", "forward", out, needs_kernel, nullptr,
+       make<NoBarriers>, contiguous, DType::kFloat32, true},
   };
 }
 

@@ -29,6 +29,8 @@ struct Fake {
   Layout layout = Layout::kContiguous;
   DType dtype = DType::kFloat32;
   bool simulator_only = false;
+  // Only where the result is memory of its own: a view of the same memory is always up to date.
+  bool own_output = false;
 };
 
 std::span<const Fake> all_fakes();

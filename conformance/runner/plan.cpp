@@ -73,11 +73,11 @@ class Planner {
   void add_op(const OpDef& op) {
     const Contract& contract = reference::find_contract(op.name);
     const bool quick = o_.level == Level::kQuick;
-    const auto chosen = representatives(op, contract, quick ? 2 : 5);
+    const auto chosen = representatives(op, contract, quick ? 3 : 6);
     for (const Check& check : all_checks()) {
       if (!glob_match(o_.check, check.id)) continue;
       const std::size_t before = added_;
-      add_check(op, contract, check, chosen);
+      if (!out_of_scope(check, op)) add_check(op, contract, check, chosen);
       // An op without a single item for a check is a hole, and holes are counted.
       if (added_ == before) add(op, check, kNoCase, DType::kFloat32, Layout::kContiguous);
     }

@@ -56,7 +56,7 @@ Record run_item(const VerifyOptions& options, const PlanItem& item, Rig& rig,
                                options.level};
     outcome = run_check(check, context);
   } else {
-    outcome = not_run("the contract has no case for this check");
+    outcome = not_run(out_of_scope(check, op).value_or("the contract has no case for this check"));
   }
   Record record;
   record.op = item.op;
