@@ -4,9 +4,9 @@
 
 namespace dev {
 
-// Threads of a block that takes one long row; double needs the registers of two.
+// Threads of a block that takes one long row; double needs more registers.
 template <class T>
-inline constexpr int kLongRowThreads = sizeof(T) == 8 ? 512 : 1024;
+inline constexpr int kLongRowThreads = sizeof(T) == 8 ? 256 : 1024;
 
 // The row in registers. Thread t holds the 16-byte pieces t, t + threads, ... when `vectors` (the
 // row starts on 16 bytes and its length is whole pieces), else the elements t, t + threads, ...;

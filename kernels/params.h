@@ -15,8 +15,10 @@ struct Strided {
 };
 
 // The sizes of an iteration space, outermost first.
+// `inverse` is 1 / size, for the kernels that find coordinates by dev::quotient.
 struct Extent {
   long long size[kMaxDims];
+  double inverse[kMaxDims];
   long long numel;
   int rank;
 };
@@ -86,10 +88,13 @@ struct Im2col {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
-// Pooling of `planes` images of (height, width) into (out_h, out_w).
+// Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
+// coordinates that a window reaches fit.
+template <class Index>
 struct Pool {
-  long long planes, height, width, out_h, out_w;
-  long long kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+  long long planes;
+  Index height, width, out_h, out_w;
+  Index kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
 // gather along `dim`: the index's sizes, and the strides of input and index over them.

@@ -7,20 +7,22 @@
 // output; reads x once from memory, overlapping windows from caches.
 template <class Index, class T>
 __global__ void __launch_bounds__(256)
-    max_pool_forward(const T* x, T* y, Index* where, const __grid_constant__ flame_params::Pool p) {
+    max_pool_forward(const T* x, T* y, Index* where,
+                     const __grid_constant__ flame_params::Pool<Index> p) {
   using A = dev::Acc<T>;
   const long long total = p.planes * p.out_h * p.out_w;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long row = dev::divide(i, p.out_w), ow = i - row * p.out_w;
-    const long long plane = dev::divide(row, p.out_h), oh = row - plane * p.out_h;
-    const T* from = x + plane * p.height * p.width;
+    const long long row = dev::divide(i, p.out_w), plane = dev::divide(row, p.out_h);
+    const Index ow = Index(i - row * p.out_w), oh = Index(row - plane * p.out_h);
+    const T* from = x + plane * ((long long)p.height * p.width);
     A best = A(-dev::inf());
-    long long at = -1;
-    for (long long kh = 0; kh < p.kernel_h; ++kh) {
-      const long long h = oh * p.stride_h - p.pad_h + kh * p.dilation_h;
+    Index at = -1;
+    for (Index kh = 0; kh < p.kernel_h; ++kh) {
+      const Index h = oh * p.stride_h - p.pad_h + kh * p.dilation_h;
       if (h < 0 || h >= p.height) continue;
-      for (long long kw = 0; kw < p.kernel_w; ++kw) {
-        const long long w = ow * p.stride_w - p.pad_w + kw * p.dilation_w;
+#pragma unroll 1  // windows are short; unrolled, 64-bit coordinates spill
+      for (Index kw = 0; kw < p.kernel_w; ++kw) {
+        const Index w = ow * p.stride_w - p.pad_w + kw * p.dilation_w;
         if (w < 0 || w >= p.width) continue;
         const A v = dev::load(from[h * p.width + w]);
         if (at < 0 || v > best || (v != v && best == best)) {
@@ -30,7 +32,7 @@ __global__ void __launch_bounds__(256)
       }
     }
     y[i] = dev::store<T>(best);
-    if (where) where[i] = Index(at);
+    if (where) where[i] = at;
   }
 }
 EXPORT_FLOATING(max_pool_forward, int)
@@ -41,22 +43,22 @@ EXPORT_FLOATING(max_pool_forward, long long)
 template <class Index, class T>
 __global__ void __launch_bounds__(256)
     max_pool_backward(const T* g, const Index* where, T* dx,
-                      const __grid_constant__ flame_params::Pool p) {
+                      const __grid_constant__ flame_params::Pool<Index> p) {
   const long long total = p.planes * p.height * p.width;
   for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long row = dev::divide(i, p.width), w = i - row * p.width;
-    const long long plane = dev::divide(row, p.height), h = row - plane * p.height;
+    const long long row = dev::divide(i, p.width), plane = dev::divide(row, p.height);
+    const Index w = Index(i - row * p.width), h = Index(row - plane * p.height);
     // Windows oh * stride - pad ... + (kernel - 1) * dilation that reach h.
-    const long long reach_h = h + p.pad_h - (p.kernel_h - 1) * p.dilation_h;
-    const long long reach_w = w + p.pad_w - (p.kernel_w - 1) * p.dilation_w;
-    const long long first_h = reach_h > 0 ? dev::divide(reach_h + p.stride_h - 1, p.stride_h) : 0;
-    const long long first_w = reach_w > 0 ? dev::divide(reach_w + p.stride_w - 1, p.stride_w) : 0;
-    const long long last_h = min(dev::divide(h + p.pad_h, p.stride_h), p.out_h - 1);
-    const long long last_w = min(dev::divide(w + p.pad_w, p.stride_w), p.out_w - 1);
-    const Index me = Index(h * p.width + w);
+    const Index reach_h = h + p.pad_h - (p.kernel_h - 1) * p.dilation_h;
+    const Index reach_w = w + p.pad_w - (p.kernel_w - 1) * p.dilation_w;
+    const Index first_h = reach_h > 0 ? (reach_h + p.stride_h - 1) / p.stride_h : 0;
+    const Index first_w = reach_w > 0 ? (reach_w + p.stride_w - 1) / p.stride_w : 0;
+    const Index last_h = min((h + p.pad_h) / p.stride_h, p.out_h - 1);
+    const Index last_w = min((w + p.pad_w) / p.stride_w, p.out_w - 1);
+    const Index me = h * p.width + w;
     dev::Acc<T> sum = 0;
-    for (long long oh = first_h; oh <= last_h; ++oh)
-      for (long long ow = first_w; ow <= last_w; ++ow) {
+    for (Index oh = first_h; oh <= last_h; ++oh)
+      for (Index ow = first_w; ow <= last_w; ++ow) {
         const long long at = (plane * p.out_h + oh) * p.out_w + ow;
         if (where[at] == me) sum += dev::load(g[at]);
       }

@@ -45,7 +45,7 @@ LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t
   constexpr std::int64_t kStaticShared = 1024;  // what the reductions use themselves
   LongRowPlan plan;
   plan.grid = {static_cast<unsigned>(rows)};
-  plan.block = {dtype == DType::kFloat64 ? 512u : 1024u};
+  plan.block = {dtype == DType::kFloat64 ? 256u : 1024u};
   const auto most = static_cast<std::int64_t>(device.info().max_shared_bytes) - kStaticShared;
   plan.kept = bytes <= most;
   plan.shared_bytes = plan.kept ? static_cast<unsigned>(bytes) : 0;

@@ -17,9 +17,12 @@ struct Pool {
   Images in;
   Pair kernel{}, stride{}, pad{}, dilation{}, out{};
   std::int64_t planes() const { return in.count * in.channels; }
-  // The type in which a place in an image is kept for backward.
+  // The type of coordinates in an image, in which a place is kept for backward.
   DType place() const {
-    const bool small = in.size[0] * in.size[1] <= std::numeric_limits<std::int32_t>::max();
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max() / 4;
+    bool small = in.size[0] * in.size[1] <= kMost;
+    for (std::size_t d = 0; d < 2; ++d)
+      small &= std::max({in.size[d], out[d], stride[d], dilation[d] * kernel[d]}) <= kMost;
     return small ? DType::kInt32 : DType::kInt64;
   }
 };
@@ -66,20 +69,22 @@ std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs
   return {{in[0].dtype, out}};
 }
 
-flame_params::Pool params_of(const Pool& p) {
+template <class Index>
+flame_params::Pool<Index> params_of(const Pool& p) {
+  auto at = [](std::int64_t v) { return static_cast<Index>(v); };
   return {.planes = p.planes(),
-          .height = p.in.size[0],
-          .width = p.in.size[1],
-          .out_h = p.out[0],
-          .out_w = p.out[1],
-          .kernel_h = p.kernel[0],
-          .kernel_w = p.kernel[1],
-          .stride_h = p.stride[0],
-          .stride_w = p.stride[1],
-          .pad_h = p.pad[0],
-          .pad_w = p.pad[1],
-          .dilation_h = p.dilation[0],
-          .dilation_w = p.dilation[1]};
+          .height = at(p.in.size[0]),
+          .width = at(p.in.size[1]),
+          .out_h = at(p.out[0]),
+          .out_w = at(p.out[1]),
+          .kernel_h = at(p.kernel[0]),
+          .kernel_w = at(p.kernel[1]),
+          .stride_h = at(p.stride[0]),
+          .stride_w = at(p.stride[1]),
+          .pad_h = at(p.pad[0]),
+          .pad_w = at(p.pad[1]),
+          .dilation_h = at(p.dilation[0]),
+          .dilation_w = at(p.dilation[1])};
 }
 
 driver::Dim3 grid_for(std::int64_t threads) {
@@ -97,8 +102,11 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   }
   if (y.numel() > 0) {
     const void* places = where.defined() ? where.data() : nullptr;
-    launch(context.device(), {"pool.cu", expression("max_pool_forward", p.place(), x.dtype())},
-           grid_for(y.numel()), {256}, 0, x.data(), y.data(), places, params_of(p));
+    auto run = [&](const auto& params) {
+      launch(context.device(), {"pool.cu", expression("max_pool_forward", p.place(), x.dtype())},
+             grid_for(y.numel()), {256}, 0, x.data(), y.data(), places, params);
+    };
+    p.place() == DType::kInt32 ? run(params_of<int>(p)) : run(params_of<long long>(p));
   }
   return {y};
 }
@@ -108,9 +116,12 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   const Tensor g = as_contiguous(grads[0]), where = context.saved(0);
   const Tensor dx = context.make_gradient(0);
   const Pool p = pool_of(dx.shape(), attrs);
-  if (dx.numel() > 0)
+  auto run = [&](const auto& params) {
     launch(context.device(), {"pool.cu", expression("max_pool_backward", p.place(), g.dtype())},
-           grid_for(dx.numel()), {256}, 0, g.data(), where.data(), dx.data(), params_of(p));
+           grid_for(dx.numel()), {256}, 0, g.data(), where.data(), dx.data(), params);
+  };
+  if (dx.numel() > 0)
+    p.place() == DType::kInt32 ? run(params_of<int>(p)) : run(params_of<long long>(p));
   return {dx};
 }
 
