@@ -36,8 +36,9 @@ Command add_kernels(CLI::App& root);
 void set_command_line(int argc, char** argv);
 const std::string& command_line();
 
-// "" when asked for nothing: "cuda" where there is a GPU. Throws NoDeviceError that says how to ask
-// for the simulated device; never falls back to it.
+// What was asked for; where nothing was, "cuda" if there is a GPU, else NoDeviceError that says how
+// to ask for the simulated device: never a fallback. Throws ValueError for a name that is no
+// device's, and for a FLAME_* variable with a value that it does not take.
 std::string choose_device(const std::string& asked);
 
 // What of the sources this program was built from; set when it was built.

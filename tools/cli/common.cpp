@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 #include "lib/driver/driver.h"
+#include "lib/tensor/device.h"
 #include "tools/cli/build_info.h"  // generated
 #include "tools/cli/command.h"
 #include "tools/cli/environment.h"
@@ -34,7 +35,15 @@ void set_command_line(int argc, char** argv) {
 const std::string& command_line() { return stored_command_line(); }
 
 std::string choose_device(const std::string& asked) {
-  if (!asked.empty()) return asked;
+  // Before any worker starts, so that a bad value is one usage error and not one per worker.
+  options_from_environment();
+  if (!asked.empty()) {
+    const bool index = asked.starts_with("cuda:") && asked.size() > 5 &&
+                       asked.find_first_not_of("0123456789", 5) == std::string::npos;
+    check<ValueError>(asked == "sim" || asked == "cuda" || index, "--device ", asked,
+                      " is none of sim, cuda, cuda:<index>");
+    return asked;
+  }
   check<NoDeviceError>(driver::cuda_device_count() > 0,
                        "no CUDA device (flame doctor says why). FLAME has no CPU fallback; "
                        "--device sim asks for the simulated device, which proves nothing of a GPU");
