@@ -1,1 +1,0 @@
-include("/work/main/reference/reference_tests[1]_include.cmake")
