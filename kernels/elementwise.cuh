@@ -16,12 +16,20 @@ using flame_params::Strided;
 inline constexpr int kThreads = 256;  // of every elementwise launch; lib/ops/iteration.h agrees
 inline constexpr int kUnroll = 2;
 
+// index / extent.size[d] for index < 2^53, by multiplication: the product is off by less than one,
+// as 3 * 2^-53 * index / size < 1. A 64-bit division would be a call, and would cost registers.
+__device__ __forceinline__ long long quotient(const Extent& extent, int d, long long index) {
+  const long long q = (long long)(double(index) * extent.inverse[d]);
+  const long long rest = index - q * extent.size[d];
+  return rest < 0 ? q - 1 : rest >= extent.size[d] ? q + 1 : q;
+}
+
 // Adds to each offset where vector number `index` begins in its operand.
 template <class... Operands>
 __device__ __forceinline__ void locate(const Extent& extent, long long index, long long* offset,
                                        const Operands&... operands) {
   for (int d = extent.rank - 1; d > 0; --d) {
-    const long long outer = divide(index, extent.size[d]);
+    const long long outer = quotient(extent, d, index);
     const long long at = index - outer * extent.size[d];
     int k = 0;
     ((offset[k++] += at * operands.stride[d]), ...);

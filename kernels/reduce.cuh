@@ -40,7 +40,7 @@ __device__ __forceinline__ void locate_in(const Reduction& r, int inputs, long l
                                           long long* offset) {
   const Extent& extent = kKept ? r.kept : r.reduced;
   for (int d = extent.rank - 1; d >= 0; --d) {
-    const long long outer = d > 0 ? divide(index, extent.size[d]) : 0;
+    const long long outer = d > 0 ? quotient(extent, d, index) : 0;
     const long long at = index - outer * extent.size[d];
 #pragma unroll
     for (int k = 0; k < 3; ++k)

@@ -94,7 +94,10 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands) 
     for (std::int64_t& stride : dims.back().strides) stride *= width;
   }
   loop.extent.rank = static_cast<int>(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d) loop.extent.size[d] = dims[d].size;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    loop.extent.size[d] = dims[d].size;
+    loop.extent.inverse[d] = 1.0 / static_cast<double>(dims[d].size);
+  }
   std::size_t k = 0;
   for (const LoopOperand& operand : operands) {
     flame_params::Strided s = {};

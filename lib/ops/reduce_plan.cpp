@@ -97,7 +97,10 @@ flame_params::Extent extent_of(const std::vector<Dim>& dims, std::int64_t n) {
   flame_params::Extent e = {};
   e.numel = n;
   e.rank = static_cast<int>(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d) e.size[d] = dims[d].size;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    e.size[d] = dims[d].size;
+    e.inverse[d] = 1.0 / static_cast<double>(dims[d].size);
+  }
   return e;
 }
 
