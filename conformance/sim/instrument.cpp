@@ -20,6 +20,8 @@ constexpr std::uint32_t kManyWarps = 1u << 31;   // reads: by several warps of t
 constexpr std::uint32_t kManyLanes = 1u << 30;   // reads: by several lanes of the warp
 constexpr std::uint32_t kManyBlocks = 1u << 29;  // reads: by an earlier block of this launch too
 
+constexpr std::size_t kGuardPage = 4096;  // behind dynamic shared memory
+
 std::string thread_text(std::uint32_t thread) {
   return str_cat("thread ", thread & 1023, " of block ", (thread & kThreadBits) >> 10);
 }
@@ -101,7 +103,7 @@ Checker::Place Checker::find_static(std::uintptr_t address, std::size_t bytes) {
 Checker::Place Checker::find(std::uintptr_t address, std::size_t bytes) {
   const auto dynamic = reinterpret_cast<std::uintptr_t>(executor_->dynamic_begin());
   if (executor_->grid().memory->owns(address)) return find_global(address, bytes);
-  if (address - dynamic < Executor::kDynamicBytes) return find_dynamic(address, bytes);
+  if (address - dynamic < Executor::kDynamicBytes + kGuardPage) return find_dynamic(address, bytes);
   if (address >= locals_begin_ && address < locals_end_) return find_static(address, bytes);
   if (executor_->fibers().in_stack(address)) return {};
   const Module& module = this_module();
@@ -113,7 +115,7 @@ std::string Checker::name_of(std::uintptr_t address) const {
   if (executor_->grid().memory->owns(address)) return executor_->grid().memory->describe(address);
   const auto dynamic = reinterpret_cast<std::uintptr_t>(executor_->dynamic_shared());
   const auto all = reinterpret_cast<std::uintptr_t>(executor_->dynamic_begin());
-  if (address - all < Executor::kDynamicBytes)
+  if (address - all < Executor::kDynamicBytes + kGuardPage)
     return str_cat("dynamic shared memory ", address < dynamic ? "- " : "+ ",
                    address < dynamic ? dynamic - address : address - dynamic, ", of ",
                    executor_->grid().dynamic_bytes, " bytes");

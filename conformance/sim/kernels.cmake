@@ -31,6 +31,8 @@ namespace ${space} {
     target_compile_options(${target} PRIVATE -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer)
   endif()
   if(FLAME_INSTRUMENT)
-    target_compile_options(${target} PRIVATE -fsanitize=thread)
+    # The compiler cuts vectors into scalars before it instruments them: alignment is checked first.
+    target_compile_options(${target} PRIVATE -fsanitize=thread,alignment
+      -fsanitize-undefined-trap-on-error)
   endif()
 endfunction()

@@ -105,8 +105,9 @@ __global__ void reads_unwritten(const float* x, float* y) {
 DEV_EXPORT(reads_unwritten)
 
 __global__ void misaligned_vector(const float* x, float* y) {
-  const float4 v = *reinterpret_cast<const float4*>(x + 1);  // MARK misaligned_vector
-  *reinterpret_cast<float4*>(y) = v;
+  const float4* from = reinterpret_cast<const float4*>(x + 1);
+  float4* to = reinterpret_cast<float4*>(y);
+  *to = *from;  // MARK misaligned_vector
 }
 DEV_EXPORT(misaligned_vector)
 
