@@ -69,7 +69,7 @@ struct Conv {
 };
 
 // Padding and output size; "same" pads so that the size stays, the odd one below and right.
-void set_window(Conv& c, const Attrs& attrs) {
+void set_window(Conv& c, const Shape& input, const Shape& weight, const Attrs& attrs) {
   c.stride = pair_argument("conv2d", attrs, "stride", 1);
   c.dilation = pair_argument("conv2d", attrs, "dilation", 1);
   const auto* text = std::get_if<std::string>(attrs.find("padding"));
@@ -84,9 +84,9 @@ void set_window(Conv& c, const Attrs& attrs) {
     const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
     if (same) c.pad[d] = reach / 2;
     const std::int64_t padded = c.in.size[d] + (same ? reach : 2 * c.pad[d]);
-    check<ShapeError>(reach + 1 <= padded, "conv2d: kernel of size ", reach + 1,
-                      " (dilation counted) is larger than the padded input, ", padded, ", in dim ",
-                      d == 0 ? "height" : "width");
+    check<ShapeError>(reach + 1 <= padded, "conv2d: input of shape ", to_string(input),
+                      " and weight of shape ", to_string(weight), ": kernel of size ", reach + 1,
+                      " (dilation counted) is larger than the padded input, ", padded);
     c.out[d] = (padded - reach - 1) / c.stride[d] + 1;
   }
 }
@@ -111,7 +111,7 @@ Conv conv_of(const Shape& input, const Shape& weight, const Attrs& attrs) {
     check<ShapeError>(size > 0 && size <= kMost, "conv2d: input of shape ", to_string(input),
                       " and weight of shape ", to_string(weight),
                       " need kernel sizes above 0 and sizes below 2^30");
-  set_window(c, attrs);
+  set_window(c, input, weight, attrs);
   const std::int64_t reach = std::max(c.dilation[0] * c.kernel[0], c.dilation[1] * c.kernel[1]);
   check<ShapeError>(reach <= kMost && c.in.size[0] * c.in.size[1] <= kMost && c.pixels() <= kMost,
                     "conv2d: images of ", c.in.size[0], " x ", c.in.size[1], " giving ", c.out[0],

@@ -250,7 +250,13 @@ Sizes sizes_of(const Shape& a, const Shape& b) {
                     " do not multiply: inner sizes ", s.k, " and ", k_b, " differ");
   if (!s.row_vector) s.m = a[a.size() - 2], s.batch_a = Shape(a.begin(), a.end() - 2);
   if (!s.column_vector) s.n = b.back(), s.batch_b = Shape(b.begin(), b.end() - 2);
-  s.batch = broadcast("matmul", s.batch_a, s.batch_b);
+  try {
+    s.batch = broadcast("matmul", s.batch_a, s.batch_b);
+  } catch (const ShapeError&) {
+    throw ShapeError(str_cat("matmul: shapes ", to_string(a), " and ", to_string(b),
+                             " do not multiply: batches ", to_string(s.batch_a), " and ",
+                             to_string(s.batch_b), " do not broadcast"));
+  }
   return s;
 }
 

@@ -129,7 +129,8 @@ Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
 // The input converted to another dtype; backward: the gradient before it is converted back.
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const DType t = work_dtype(in[0], attrs);
-  return t == in[0].dtype ? 0 : held_bytes(numel(in[0].shape, size_of(t)));
+  return t == in[0].dtype ? 0
+                          : held_bytes(numel(in[0].shape) * static_cast<std::int64_t>(size_of(t)));
 }
 
 }  // namespace
