@@ -1,1 +1,0 @@
-include("/work/main/property_tests/value_laws_test[1]_include.cmake")

@@ -1,1 +1,0 @@
-include("/work/main/reports/record_test[1]_include.cmake")

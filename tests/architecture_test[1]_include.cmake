@@ -1,1 +1,0 @@
-include("/work/main/tests/architecture_test[1]_include.cmake")

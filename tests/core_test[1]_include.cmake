@@ -1,1 +1,0 @@
-include("/work/main/tests/core_test[1]_include.cmake")

@@ -1,1 +1,0 @@
-include("/work/main/tests/linkage_test[1]_include.cmake")

@@ -1,1 +1,0 @@
-include("/work/main/tests/safetensors_test[1]_include.cmake")
