@@ -1,5 +1,6 @@
 #include "reports/report.h"
 
+#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -58,9 +59,8 @@ std::string summary_table(const Run& run, const Summary& s, Time now) {
 std::string device_sentence(const Run& run, const Summary& s) {
   const records::RunManifest& m = run.manifest;
   if (!s.gpu)
-    return str_cat("Everything here ran on the simulated device (", m.device_name,
-                   "): the same kernel text, run by the host's processor. It proves the "
-                   "arithmetic and the logic; it is no evidence of any GPU.");
+    return "Everything here ran on the simulated device: the same kernel text, run by the host's "
+           "processor. It proves the arithmetic and the logic; it is no evidence of any GPU.";
   if (s.gpu_proof)
     return str_cat("Everything here ran on ", m.device_name, " (", m.arch,
                    "). What ran there was witnessed by CUPTI's activity records, not by the "
@@ -70,16 +70,12 @@ std::string device_sentence(const Run& run, const Summary& s) {
                  "GPU execution.");
 }
 
-std::string verdict_line(const Run& run, const Summary& s) {
-  const std::string device = str_cat(run.manifest.device_name, " (",
-                                     !s.gpu        ? "simulated"
-                                     : s.gpu_proof ? "GPU, witnessed by CUPTI"
-                                                   : "GPU, not witnessed",
-                                     ")");
-  std::string word = to_string(s.state);
-  for (char& c : word) c = char(std::toupper(static_cast<unsigned char>(c)));
-  std::string out = str_cat(word, ": ", format_count(s.all.passed), " of ", format_count(s.planned),
-                            " planned checks passed over ", s.by_op.size(), " ops on ", device);
+std::string verdict_sentence(const Run& run, const Summary& s) {
+  const char* kind = s.gpu_proof ? " (GPU, witnessed by CUPTI)" : " (GPU, not witnessed)";
+  if (!s.gpu) kind = run.manifest.device_name == "simulated device" ? "" : " (simulated)";
+  std::string out = str_cat(format_count(s.all.passed), " of ", format_count(s.planned),
+                            " planned checks passed over ", s.by_op.size(), " ops on ",
+                            run.manifest.device_name, kind);
   if (s.all.failed) out += str_cat(", ", format_count(s.all.failed), " failed");
   if (s.all.not_run) out += str_cat(", ", format_count(s.all.not_run), " not run");
   if (s.missing) out += str_cat(", ", format_count(s.missing), " without a record");
@@ -87,6 +83,12 @@ std::string verdict_line(const Run& run, const Summary& s) {
     out += str_cat("; ", format_count(s.kills.killed), " of ", format_count(s.kills.worn()),
                    " fakes killed");
   return out;
+}
+
+std::string verdict_line(const Run& run, const Summary& s) {
+  std::string word = to_string(s.state);
+  for (char& c : word) c = char(std::toupper(static_cast<unsigned char>(c)));
+  return str_cat(word, ": ", verdict_sentence(run, s));
 }
 
 std::string data_age(const Run& run, Time now) {

@@ -24,6 +24,8 @@ void write_pages(const Run& run, const std::string& folder);
 
 // "PASS: 412 of 412 planned checks passed, ... on NVIDIA H200 (GPU, witnessed by CUPTI)".
 std::string verdict_line(const Run& run, const Summary& summary);
+// The same without the word.
+std::string verdict_sentence(const Run& run, const Summary& summary);
 // What the run may claim of a device, in one sentence.
 std::string device_sentence(const Run& run, const Summary& summary);
 // "3 hours" between the run's start and `now`; "unknown" when the manifest's time is unreadable.

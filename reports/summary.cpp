@@ -221,6 +221,11 @@ std::string format_r(double r) {
   if (std::isinf(r)) return "inf";
   char text[32];
   if (r == 0) return "0";
+  if (std::abs(r - 1) < 0.01) {
+    // Which side of the bound must be seen.
+    std::snprintf(text, sizeof text, "%.3f", r);
+    return r != 1 && std::string_view(text) == "1.000" ? (r < 1 ? "<1" : ">1") : text;
+  }
   if (r < 0.001) {
     std::snprintf(text, sizeof text, "%.0e", r);
   } else if (r < 100) {
@@ -232,10 +237,14 @@ std::string format_r(double r) {
 }
 
 std::string format_count(std::int64_t n) {
-  std::string digits = std::to_string(n);
-  for (std::ptrdiff_t at = std::ptrdiff_t(digits.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
-    digits.insert(std::size_t(at), ",");
-  return digits;
+  const std::string digits = std::to_string(n);
+  std::string out;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    out += digits[i];
+    const std::size_t left = digits.size() - 1 - i;
+    if (left > 0 && left % 3 == 0 && digits[i] != '-') out += ',';
+  }
+  return out;
 }
 
 std::string format_ms(double ms) {

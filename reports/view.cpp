@@ -235,7 +235,7 @@ kainjow::mustache::data make_view(const Run& run, const Summary& s, Time now, Fo
   view["state"] = s.state == State::kHoles ? "holes" : to_string(s.state);
   view["word"] = to_string(s.state);
   view["device"] = m.device_name;
-  view["sentence"] = verdict_line(run, s);
+  view["sentence"] = verdict_sentence(run, s);
   view["device_sentence"] = device_sentence(run, s);
   view["started"] = m.started_utc;
   view["age"] = data_age(run, now);

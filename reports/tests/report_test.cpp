@@ -233,6 +233,11 @@ TEST(Pages, NumbersAreWritten) {
   EXPECT_EQ(format_r(-1), "-");
   EXPECT_EQ(format_r(0), "0");
   EXPECT_EQ(format_r(0.31), "0.31");
+  EXPECT_EQ(format_r(0.996), "0.996");
+  EXPECT_EQ(format_r(0.99999), "<1");
+  EXPECT_EQ(format_r(1), "1.000");
+  EXPECT_EQ(format_r(1.00001), ">1");
+  EXPECT_EQ(format_r(1.02), "1.02");
   EXPECT_EQ(format_r(std::nan("")), "nan");
   EXPECT_EQ(format_r(std::numeric_limits<double>::infinity()), "inf");
   EXPECT_EQ(format_count(0), "0");
