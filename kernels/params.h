@@ -16,10 +16,8 @@ struct Strided {
 
 // The sizes of an iteration space, outermost first.
 // `inverse` is 1 / size, for the kernels that find coordinates by dev::quotient.
-// `inverse` is 1 / size, for the kernels that find coordinates by dev::quotient.
 struct Extent {
   long long size[kMaxDims];
-  double inverse[kMaxDims];
   double inverse[kMaxDims];
   long long numel;
   int rank;
