@@ -17,7 +17,7 @@ bool is_skipped(const Shape& shape) { return shape == Shape{0}; }
 std::size_t joined_dim(std::span<const TensorDesc> in, const Attrs& attrs) {
   const TensorDesc* first = nullptr;
   for (const TensorDesc& t : in) {
-    check<ShapeError>(!t.shape.empty(), "cat: a tensor of shape () cannot be joined");
+    check<ShapeError>(!t.shape.empty(), "cat: a tensor of shape () has no dim to join along");
     check<DTypeError>(t.dtype == in[0].dtype, "cat: dtypes ", name(in[0].dtype), " and ",
                       name(t.dtype), " differ");
     if (!first && !is_skipped(t.shape)) first = &t;

@@ -71,7 +71,7 @@ driver::KernelId norm_kernel(std::string name) { return {"norm.cu", std::move(na
 std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Shape& shape = in[0].shape;
   const IntList normalized = attrs.get_ints("normalized_shape");
-  check<ValueError>(!normalized.empty(),
+  check<ShapeError>(!normalized.empty(),
                     "layer_norm: normalized_shape is empty; it needs at least "
                     "one dim");
   const bool trails = normalized.size() <= shape.size() &&

@@ -137,7 +137,7 @@ OpDef sum_def_of(std::string_view op_name) {
           .forward = sum_forward<kMean>,
           .backward = sum_backward<kMean>,
           .cost = sum_cost<kMean>,
-          .kernels = {"reduce<Sum,*>"},
+          .kernels = {"reduce<Sum,*>", "reduce_finish<Sum,*>", "copy_convert<*>"},
           .backward_kernels = kMean ? std::vector<std::string_view>{"binary_forward<Div,*>"}
                                     : std::vector<std::string_view>{},
           .workspace = sum_workspace<kMean>,
@@ -208,8 +208,8 @@ const OpDef& amax_def() {
       .forward = amax_forward,
       .backward = amax_backward,
       .cost = [](Descs in, const Attrs& attrs) { return cost_of(in[0], amax_infer(in, attrs)[0]); },
-      .kernels = {"reduce<Max,*>"},
-      .backward_kernels = {"amax_backward<*>"},
+      .kernels = {"reduce<Max,*>", "reduce_finish<Max,*>"},
+      .backward_kernels = {"amax_backward<*>", "reduce<CountMax,*>", "reduce_finish<CountMax,*>"},
       .workspace =
           [](Descs in, const Attrs& attrs) {
             return reduce_workspace(in[0].dtype, in[0].shape,
