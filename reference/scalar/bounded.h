@@ -160,6 +160,7 @@ inline Bounded pow(const Bounded& x, const Bounded& y) {
   using namespace bounded;
   const long double v = std::pow(x.v, y.v);
   if (y.v == 0 && y.exact()) return {v, 0};
+  if (v == 0 && x.v == 0 && x.exact()) return {v, 0};  // whatever a positive y is off by
   const Carried in =
       carried(x, y.v * v / x.v) + carried(y, y.exact() ? 0 : v * std::log(std::fabs(x.v)));
   return rounded(v, in, kPowError);
