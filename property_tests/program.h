@@ -1,5 +1,6 @@
 // Random programs: a small graph of the manifest's ops with the oracle's value of every node.
 #pragma once
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -34,8 +35,8 @@ std::string to_cpp(const Program& program);
 void showValue(const Program& program, std::ostream& out);
 
 // How a program is evaluated: as it is, or with noise of single precision on every intermediate
-// value and gradient (each element moved by up to 2^-24 of its tensor's largest), which shows how
-// far honest rounding can carry.
+// value and every term of a gradient (each element moved by up to 2^-24 of its tensor's largest),
+// which shows how far honest rounding can carry.
 struct Noise {
   bool on = false;
   std::uint64_t seed = 0;
@@ -62,7 +63,10 @@ rc::Gen<Program> any_program(std::vector<DType> dtypes);
 // Runs the program on the test device, forward and backward, and fails the property unless every
 // node's value and every entry's gradient is what the contracts say of the device's own inputs to
 // that node: no error is carried from node to node, so no bound grows.
-void expect_nodes_agree(const Program& program);
+// `tamper` may change what the device gave before it is judged: for tests of this judge.
+using Tamper = std::function<void(std::vector<reference::HostTensor>& values,
+                                  std::vector<reference::HostTensor>& gradients)>;
+void expect_nodes_agree(const Program& program, const Tamper& tamper = nullptr);
 // float64: the gradients of all leaves against the oracle's whole chain; off by no more than noise
 // of single precision moves the chain itself.
 void expect_chain_agrees(const Program& program);

@@ -1,5 +1,7 @@
 // Random graphs of the manifest's ops, built, run and differentiated on the device, against the
 // same graph in the oracle.
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "property_tests/program.h"
@@ -17,6 +19,58 @@ RC_GTEST_PROP(RandomPrograms, HalfTypesToo, ()) {
 
 RC_GTEST_PROP(RandomPrograms, TheWholeChainsGradientIsTheOracles, ()) {
   expect_chain_agrees(*any_program({DType::kFloat64}));
+}
+
+// Whether the judge of programs raises an alarm over what `tamper` did.
+bool caught(const Program& program, const Tamper& tamper) {
+  try {
+    expect_nodes_agree(program, tamper);
+  } catch (const rc::detail::CaseResult& result) {
+    return result.type == rc::detail::CaseResult::Type::Failure;
+  }
+  return false;
+}
+
+// The largest element of one tensor, moved by a thousandth: far below what the eye would see.
+bool nudge(reference::HostTensor& t) {
+  if (!t.defined || !is_floating(t.dtype)) return false;
+  const auto largest = std::max_element(t.values.begin(), t.values.end(), [](double a, double b) {
+    return std::fabs(a) < std::fabs(b);
+  });
+  if (largest == t.values.end() || std::fabs(*largest) < 0x1p-10) return false;
+  *largest *= 1.001;
+  return true;
+}
+
+// A judge that passes everything would pass a wrong library: every op's value and every gradient,
+// made wrong one at a time, is caught.
+TEST(RandomPrograms, OneWrongElementIsCaught) {
+  using Tensors = std::vector<reference::HostTensor>;
+  const auto gen = any_program({DType::kFloat64, DType::kFloat32});
+  rc::Random random(5);
+  int tried = 0;
+  for (int n = 0; n < 60; ++n) {
+    const Program program = gen(random.split()).value();
+    for (std::size_t i = 0; i < program.entries.size(); ++i) {
+      bool changed = false;
+      if (program.entries[i].op) {
+        const bool value = caught(program, [&](Tensors& v, Tensors&) { changed = nudge(v[i]); });
+        EXPECT_TRUE(value || !changed) << "value of t" << i << to_cpp(program);
+        tried += changed;
+      }
+      changed = false;
+      const bool gradient = caught(program, [&](Tensors&, Tensors& g) { changed = nudge(g[i]); });
+      EXPECT_TRUE(gradient || !changed) << "gradient of t" << i << to_cpp(program);
+      tried += changed;
+      changed = false;
+      const bool missing = caught(program, [&](Tensors&, Tensors& g) {
+        changed = g[i].defined;
+        g[i].defined = false;
+      });
+      EXPECT_TRUE(missing || !changed) << "missing gradient of t" << i << to_cpp(program);
+    }
+  }
+  EXPECT_GT(tried, 300);
 }
 
 // Every op that takes tensors appears, programs are deep, and tensors are used more than once: else

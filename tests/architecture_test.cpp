@@ -42,8 +42,8 @@ const std::vector<Rule>& rules() {
        {"conformance/", "lib/", "flame/", "reference/", "reports/record.h", "kernels/params.h",
         "tests/support/"}},
       {"property_tests",
-       {"property_tests/", "lib/", "flame/", "reference/", "conformance/judge/",
-        "conformance/sim/sim.h", "tests/support/"}},
+       {"property_tests/", "lib/", "flame/", "reference/", "conformance/runner/",
+        "conformance/judge/", "conformance/runner/", "conformance/sim/sim.h", "tests/support/"}},
       {"bench", {"bench/", "lib/", "flame/", "reference/", "reports/record.h", "conformance/sim/"}},
       {"reports", {"reports/", "lib/core/error.h"}},
   };
@@ -119,7 +119,7 @@ TEST(ArchitectureTest, OutsideLibrariesStayWhereTheyBelong) {
         "conformance/witness/", "bench/"}},
       {std::regex("^cupti"), {"conformance/witness/"}},
       {std::regex("^(gtest|gmock)/"),
-       {"tests/", "property_tests/", "conformance/", "reference/", "reports/"}},
+       {"tests/", "property_tests/", "conformance/", "reference/", "reports/", "tools/"}},
       {std::regex("^rapidcheck"), {"property_tests/"}},
   };
   for (const SourceFile& file : sources())

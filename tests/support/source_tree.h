@@ -24,7 +24,10 @@ struct SourceFile {
   // The folder at the root: "lib".
   std::string part() const { return path.substr(0, path.find('/')); }
   bool in(const std::string& folder) const { return path.starts_with(folder + "/"); }
-  bool is_test() const { return path.find("_test.") != std::string::npos || in("tests"); }
+  bool is_test() const {
+    return path.find("_test.") != std::string::npos || path.find("/tests/") != std::string::npos ||
+           in("tests");
+  }
 };
 
 // The text without comments; literals keep their place and their text. Lines stay lines.
