@@ -344,7 +344,7 @@ void gemm(const Device& device, driver::Gemm product) {
 
 const OpDef& matmul_def() {
   static const std::vector<std::string_view> kernels = {
-      "gemm_*", "*gemm*", "nvjet*", "*cutlass*", "*cublasLt*", "*splitK*", "copy*"};
+      "gemm_*", "*gemm*", "*gemv*", "nvjet*", "*cutlass*", "*cublasLt*", "*splitK*", "copy*"};
   static const OpDef def{
       .name = "matmul",
       .inputs = {{.name = "input"}, {.name = "other"}},
