@@ -39,9 +39,11 @@ void Executor::release_barrier_if_full() {
 }
 
 void Executor::barrier(const char* op, simcu::Loc loc) {
-  if (!at_barrier_.empty() && !same(barrier_op_, op))
-    fault(str_cat(who(), ": calls ", op, " (", place(loc.file, loc.line), ") while others of its ",
-                  "block wait at ", barrier_op_));
+  if (!at_barrier_.empty() && !same(barrier_op_, op)) {
+    report(str_cat(who(), ": calls ", op, " (", place(loc.file, loc.line), ") while others of its ",
+                   "block wait at ", barrier_op_));
+    leave();
+  }
   barrier_op_ = op;
   const unsigned t = self_;
   at_barrier_.push_back(t);
@@ -68,9 +70,11 @@ unsigned Executor::vote(unsigned v, simcu::Loc loc) {
 void Executor::warp_meet(unsigned mask, const char* op, void* mine, simcu::Combine combine,
                          simcu::Loc loc) {
   const unsigned lane = simcu::registers.lane, warp = self_ / 32;
-  if (!(mask >> lane & 1))
-    fault(str_cat(who(), ": ", op, " (", place(loc.file, loc.line), ") with a mask (", hex(mask),
-                  ") that omits the calling lane"));
+  if (!(mask >> lane & 1)) {
+    report(str_cat(who(), ": ", op, " (", place(loc.file, loc.line), ") with a mask (", hex(mask),
+                   ") that omits the calling lane"));
+    leave();
+  }
   const unsigned n = grid_->threads;
   const unsigned live = warp * 32 + 32 > n ? (1u << n % 32) - 1 : ~0u;
   const unsigned want = mask & live;
@@ -82,9 +86,11 @@ void Executor::warp_meet(unsigned mask, const char* op, void* mine, simcu::Combi
     m = &meetings.emplace_back();
     m->mask = mask;
   }
-  if (m->arrived != 0 && !same(m->op, op))
-    fault(str_cat(who(), ": lanes of a warp disagree: ", op, " (", place(loc.file, loc.line),
-                  ") here, ", m->op, " elsewhere"));
+  if (m->arrived != 0 && !same(m->op, op)) {
+    report(str_cat(who(), ": lanes of a warp disagree: ", op, " (", place(loc.file, loc.line),
+                   ") here, ", m->op, " elsewhere"));
+    leave();
+  }
   m->op = op;
   m->arrived |= 1u << lane;
   m->slot[lane] = mine;
@@ -166,7 +172,8 @@ unsigned active_mask() { return 1u << registers.lane; }
 void device_fault(const char* what, Loc loc) {
   Executor& e = *Executor::existing();
   if constexpr (flame::sim::kInstrumented) e.checker().listen(false);
-  e.fault(str_cat(e.who(), ": ", what, " (", place(loc.file, loc.line), ")"));
+  e.report(str_cat(e.who(), ": ", what, " (", place(loc.file, loc.line), ")"));
+  e.leave();
 }
 
 void trap(Loc loc) { device_fault("__trap()", loc); }

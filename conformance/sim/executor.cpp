@@ -83,6 +83,7 @@ std::string Executor::run(Grid& grid) {
   if (!error_.empty()) {
     grid.stop = true;
     fibers_.abandon_all();
+    pending_.clear();
   }
   return std::exchange(error_, {});
 }
@@ -175,9 +176,13 @@ void Executor::start_thread() {
 
 void Executor::finish_thread() {
   if (self_ < pending_.size()) {
-    for (const auto& group : pending_[self_])
-      if (!group.empty()) fault(who() + ": exited with cp.async copies that it never waited for");
+    bool waited = true;
+    for (const auto& group : pending_[self_]) waited &= group.empty();
     pending_[self_].clear();
+    if (!waited) {
+      report(who() + ": exited with cp.async copies that it never waited for");
+      leave();
+    }
   }
   exited_[self_] = 1;
   ++done_;
@@ -197,7 +202,8 @@ void Executor::loop() {
         fibers_.switch_to(fibers_.main());
         break;
       case Next::kStuck:
-        fault(stuck());
+        report(stuck());
+        leave();
       case Next::kResume:
         fibers_.release(fibers_.current());
         fibers_.switch_to(waiting_[resume_].fiber);
@@ -220,15 +226,19 @@ void Executor::park(const char* op, simcu::Loc loc) {
       if (waiting_[resume_].fiber != me) fibers_.switch_to(waiting_[resume_].fiber);
       break;
     default:
-      fault(stuck());
+      report(stuck());
+      leave();
   }
   self_ = t;
   simcu::registers.lane = t & 31;
   simcu::registers.thread = coordinates;
 }
 
-void Executor::fault(std::string report) {
-  if (error_.empty()) error_ = std::move(report);
+void Executor::report(std::string text) {
+  if (error_.empty()) error_ = std::move(text);
+}
+
+void Executor::leave() {
   fibers_.switch_to(fibers_.main());
   __builtin_unreachable();  // run() abandons this stack
 }

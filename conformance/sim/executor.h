@@ -59,7 +59,9 @@ class Executor {
   const std::vector<SharedVariable>& shared() const { return *shared_; }
 
   // -- called by device code (collectives.cpp, trap.cpp) --
-  [[noreturn]] void fault(std::string report);
+  // Two steps, because the stack is abandoned: whatever made the report must be gone by then.
+  void report(std::string text);
+  [[noreturn]] void leave();
   void barrier(const char* op, simcu::Loc loc);
   unsigned vote(unsigned v, simcu::Loc loc);
   void warp_meet(unsigned mask, const char* op, void* mine, simcu::Combine combine, simcu::Loc loc);

@@ -54,6 +54,7 @@ Fiber* Fibers::take() {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     check<OutOfMemoryError>(p != MAP_FAILED, "simulated device: no stack for fiber ", all_.size());
     mprotect(p, kPage, PROT_NONE);
+    forget_stack(p, kStackBytes + kPage);  // another stack may have been there
     Fiber& f = *all_.emplace_back(std::make_unique<Fiber>());
     f.stack = static_cast<std::byte*>(p) + kPage;
     // Coloured: stacks at equal offsets from a page would share cache sets.

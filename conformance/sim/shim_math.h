@@ -54,14 +54,16 @@ SIMCU_LOAD(__ldg)
 SIMCU_LOAD(__ldca)
 SIMCU_LOAD(__ldcg)
 SIMCU_LOAD(__ldcs)
-SIMCU_LOAD(__ldcv) SIMCU_LOAD(__ldlu)
+SIMCU_LOAD(__ldcv)
+SIMCU_LOAD(__ldlu)
 #undef SIMCU_LOAD
 #define SIMCU_STORE(name)                             \
   template <class T>                                  \
   inline void name(T* p, std::type_identity_t<T> v) { \
     *p = v;                                           \
   }
-    SIMCU_STORE(__stwb) SIMCU_STORE(__stcg) SIMCU_STORE(__stcs) SIMCU_STORE(__stwt)
+SIMCU_STORE(__stwb)
+SIMCU_STORE(__stcg) SIMCU_STORE(__stcs) SIMCU_STORE(__stwt)
 #undef SIMCU_STORE
 
     // -- bit casts --

@@ -58,12 +58,7 @@ std::string place_of(Executor& e, std::uintptr_t address) {
   return "an address that is no device memory";
 }
 
-// Runs on the faulting device thread's stack in place of the instruction that trapped: an ordinary
-// switch to the launch, no jump between stacks.
-[[gnu::noinline]] void leave_kernel() {
-  Executor& e = *Executor::existing();
-  if constexpr (kInstrumented) e.checker().listen(false);
-  const Trap t = trap;
+void report_trap(Executor& e, const Trap& t) {
   std::string what;
   if (t.signal == SIGFPE) {
     what = "integer division by zero";
@@ -75,7 +70,16 @@ std::string place_of(Executor& e, std::uintptr_t address) {
     what = str_cat("invalid ", t.write ? "write to " : "read of ", hex(t.address), " = ",
                    place_of(e, t.address));
   }
-  e.fault(e.who() + ": " + what + source_line(t.pc));
+  e.report(str_cat(e.who(), ": ", what, source_line(t.pc)));
+}
+
+// Runs on the faulting device thread's stack in place of the instruction that trapped: an ordinary
+// switch to the launch, no jump between stacks.
+[[gnu::noinline]] void leave_kernel() {
+  Executor& e = *Executor::existing();
+  if constexpr (kInstrumented) e.checker().listen(false);
+  report_trap(e, trap);
+  e.leave();
 }
 
 void say(const std::string& text) {

@@ -143,6 +143,19 @@ TEST_P(Good, NeighbouringBytes) {
   for (int i = 0; i < n; ++i) EXPECT_EQ(y[i], x[i] > 0);
 }
 
+TEST_P(Good, AsynchronousCopies) {
+  const auto x = random_floats(256);
+  Array<float> dx(device, x, "x"), dy(device, 256, "y");
+  device.launch("good.cu", "async_reverse", {1}, {128}, 0, dx.data(), dy.data(), 2);
+  const auto y = dy.read();
+  for (int i = 0; i < 256; ++i) EXPECT_EQ(y[i], x[i / 128 * 128 + 127 - i % 128]);
+  // One group is never waited for.
+  EXPECT_THAT(device.fault_of("good.cu", "async_reverse", {1}, {128}, 0, dx.data(), dy.data(), 1),
+              testing::HasSubstr("never waited for"));
+  EXPECT_EQ(device.fault_of("good.cu", "async_reverse", {1}, {128}, 0, dx.data(), dy.data(), 2),
+            "");
+}
+
 TEST_P(Good, NoArguments) {
   device.launch("good.cu", "no_arguments", {3, 2, 2}, {32, 2, 2}, 0);
   device.driver->synchronize(0);

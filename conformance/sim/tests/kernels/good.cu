@@ -112,3 +112,17 @@ DEV_EXPORT(is_positive)
 
 __global__ void no_arguments() { __syncthreads(); }
 DEV_EXPORT(no_arguments)
+
+// cp.async through the simulator's model of it; `groups` of two are waited for.
+__global__ void async_reverse(const float* x, float* y, int groups) {
+  __shared__ __align__(16) float s[2][128];
+  const int t = int(threadIdx.x);
+  for (int g = 0; g < 2; ++g) {
+    if (t < 32) simcu::async_copy(&s[g][4 * t], x + 128 * g + 4 * t, 16, simcu::Loc::current());
+    simcu::async_commit();
+  }
+  simcu::async_wait(unsigned(2 - groups));
+  __syncthreads();
+  for (int g = 0; g < groups; ++g) y[128 * g + t] = s[g][127 - t];
+}
+DEV_EXPORT(async_reverse)
