@@ -64,11 +64,10 @@ View tiles(const Summary& s) {
   list << tile("worst r, forward", format_r(forward.worst_r()), worse(forward.worst_r(), 1));
   list << tile("worst r, gradient", format_r(gradient.worst_r()), worse(gradient.worst_r(), 1));
   if (!s.fakes.empty())
-    list << tile("fakes killed",
-                 str_cat(format_count(s.kills.killed), " / ", format_count(s.kills.worn())),
-                 s.kills.survived > 0);
-  list << tile("kernels seen / exported",
-               str_cat(format_count(s.exported_witnessed), " / ", format_count(s.exported)));
+    list << tile(str_cat("of ", format_count(s.kills.worn()), " fakes killed"),
+                 format_count(s.kills.killed), s.kills.survived > 0);
+  list << tile(str_cat("of ", format_count(s.exported), " kernels seen to run"),
+               format_count(s.exported_witnessed));
   return list;
 }
 

@@ -258,6 +258,23 @@ TEST(Charts, ClassesFollowTheBound) {
   EXPECT_EQ(headroom_strip({}, "x"), "");
 }
 
+// A run that the suite itself recorded: what it writes is what is read here.
+TEST(RecordedRun, IsReadAndAddsUp) {
+  const records::Run run = records::read_run(std::string(FLAME_REPORT_DATA) + "/relu_sim");
+  const Summary s = summarise(run);
+  EXPECT_FALSE(s.gpu);
+  EXPECT_EQ(s.all.total(), std::int64_t(run.records.size()));
+  EXPECT_EQ(s.missing, 0);
+  EXPECT_EQ(s.all.failed, 0);
+  EXPECT_GT(s.forward.at("relu").passed, 0);
+  EXPECT_GT(s.kills.killed, 0);
+  EXPECT_EQ(s.kills.survived, 0);
+  EXPECT_GT(s.exported_witnessed, 0);
+  const Pages pages = make_pages(run, kNow);
+  EXPECT_TRUE(has(pages.html, "no evidence of any GPU"));
+  EXPECT_TRUE(has(pages.markdown, "| relu |"));
+}
+
 TEST(WritePages, WritesFourFilesOrSaysWhyNot) {
   const auto root = std::filesystem::path(::testing::TempDir()) / "flame_report_test";
   std::filesystem::remove_all(root);

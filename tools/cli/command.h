@@ -32,7 +32,7 @@ Command add_replay(CLI::App& root);
 Command add_report(CLI::App& root);
 Command add_kernels(CLI::App& root);
 
-// The command line as it was given, quoted for a shell, without host paths before the program.
+// The command line as it was given, quoted for a shell, without --out and the program's path.
 void set_command_line(int argc, char** argv);
 const std::string& command_line();
 

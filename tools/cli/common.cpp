@@ -30,7 +30,14 @@ std::string shell_quoted(std::string_view text) {
 void set_command_line(int argc, char** argv) {
   std::string& line = stored_command_line();
   line = "flame";
-  for (int i = 1; i < argc; ++i) line += " " + shell_quoted(argv[i]);
+  for (int i = 1; i < argc; ++i) {
+    // Where the records lie says something of a machine and nothing of the run.
+    const std::string_view word(argv[i]);
+    if (word == "--out") ++i;
+    if (word.starts_with("--out")) continue;
+    line += " ";
+    line += shell_quoted(word);
+  }
 }
 const std::string& command_line() { return stored_command_line(); }
 
