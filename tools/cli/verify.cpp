@@ -224,17 +224,16 @@ Command add_verify(CLI::App& root) {
   app->add_option("--level", asked->level, "quick or full");
   app->add_option("--seed", o.seed, "Of the inputs");
   app->add_option("--shard", asked->shard, "i/n: the i-th of n parts, i from 0");
-  app->add_option("--jobs", o.jobs, "Worker processes;
-  app->add_flag("--in-process", asked->options.in_process,
-                "No worker processes: for debuggers and compute-sanitizer"); 0: as fits the device");
+  app->add_option("--jobs", o.jobs, "Worker processes; 0: as fits the device");
+  app->add_flag("--in-process", o.in_process,
+                "No worker processes: for debuggers and compute-sanitizer");
   app->add_flag("--fakes", asked->fakes, "Also the kill matrix: broken ops that must be caught");
   app->add_flag("--only-fakes", asked->only_fakes, "The kill matrix alone");
   app->add_option("--false-alarms", asked->false_alarms,
                   "Instead: forward and backward of every op under this many seeds");
   app->add_option("--out", asked->out, "Folder for the records");
   app->add_flag("--json", asked->json, "One JSON object on stdout");
-  return {app, [asked] {
-    return verify(*asked); }};
+  return {app, [asked] { return verify(*asked); }};
 }
 
 }  // namespace flame::cli
