@@ -31,14 +31,14 @@ bool caught(const Program& program, const Tamper& tamper) {
   return false;
 }
 
-// The largest element of one tensor, moved by a thousandth: far below what the eye would see.
+// The largest element of one tensor, moved by a thousandth, or by what a coarser dtype can show.
 bool nudge(reference::HostTensor& t) {
   if (!t.defined || !is_floating(t.dtype)) return false;
   const auto largest = std::max_element(t.values.begin(), t.values.end(), [](double a, double b) {
     return std::fabs(a) < std::fabs(b);
   });
   if (largest == t.values.end() || std::fabs(*largest) < 0x1p-10) return false;
-  *largest *= 1.001;
+  *largest *= 1 + std::max(0.001, 16 * unit_roundoff(t.dtype));
   return true;
 }
 
