@@ -212,7 +212,7 @@ TEST_F(Cli, VerifyWritesRecordsAndReportReadsThem) {
   const Result report = flame({"report", out});
   EXPECT_EQ(report.code, 0) << report.err;
   EXPECT_NE(report.out.find("relu"), std::string::npos);
-  EXPECT_NE(report.out.find("(simulated)"), std::string::npos);
+  EXPECT_NE(report.out.find("on simulated device"), std::string::npos);
   for (const char* page : {"report.html", "report.md", "summary.md", "status.svg"})
     EXPECT_TRUE(fs::exists(fs::path(out) / page)) << page;
 }
