@@ -25,9 +25,10 @@ namespace {
 std::int64_t output_size(std::int64_t size, std::int64_t kernel, std::int64_t stride,
                          std::int64_t padding, std::int64_t dilation, bool ceil_mode) {
   const std::int64_t room = size + 2 * padding - dilation * (kernel - 1) - 1;
-  check<ShapeError>(room >= 0, "a window of ", dilation * (kernel - 1) + 1,
+  const std::int64_t reach = ceil_mode ? room + stride - 1 : room;
+  check<ShapeError>(reach >= 0, "a window of ", dilation * (kernel - 1) + 1,
                     " does not fit a padded size of ", size + 2 * padding);
-  std::int64_t out = (ceil_mode ? room + stride - 1 : room) / stride + 1;
+  std::int64_t out = reach / stride + 1;
   if (ceil_mode && (out - 1) * stride >= size + padding) --out;
   return out;
 }
