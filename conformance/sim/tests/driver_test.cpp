@@ -300,13 +300,13 @@ TEST(SimThreads, ADeviceEach) {
     threads.emplace_back([&faults, t] {
       TestDevice device;
       for (int i = 0; i < 20; ++i) {
-        Array<float> y(device, 32, "y" + std::to_string(t));
+        Array<float> y(device, 32, str_cat("y", t));
         faults[t] = device.fault_of("buggy.cu", "write_past_end", {2048}, {32}, 0, y.data(),
                                     y.data(), 1 << 20);
       }
     });
   for (auto& t : threads) t.join();
-  for (int t = 0; t < 4; ++t) EXPECT_THAT(faults[t], HasSubstr("'y" + std::to_string(t) + "'"));
+  for (int t = 0; t < 4; ++t) EXPECT_THAT(faults[t], HasSubstr(str_cat("'y", t, "'")));
 }
 
 TEST(SimThreads, NotAfterFork) {
