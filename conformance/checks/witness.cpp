@@ -39,8 +39,9 @@ std::string forbidden(const std::vector<Event>& events) {
   for (const Event& e : events) {
     if (e.kind == EventKind::kCopyD2H) return str_cat("copied ", e.bytes, " bytes to the host");
     if (e.kind == EventKind::kCopyH2D) return str_cat("copied ", e.bytes, " bytes from the host");
-    if (e.kind == EventKind::kSync) return "made the host wait for the device";
   }
+  for (const Event& e : events)
+    if (e.kind == EventKind::kSync) return "made the host wait for the device";
   return {};
 }
 

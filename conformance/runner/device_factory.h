@@ -15,7 +15,8 @@ struct BaseDevice {
 // Throws ValueError for a name that is none, NoDeviceError when it is not there. `sim_threads`: OS
 // threads that the blocks of one simulated launch are spread over, 0 for one per core.
 BaseDevice open_device(const std::string& name, int sim_threads = 0);
-// A simulated device in which __syncthreads() of the kernels that match does nothing.
-BaseDevice open_sim_without_barriers(const std::string& kernel_glob);
+// How many CUDA devices there are, asked in a process of its own: a process that has initialised
+// CUDA cannot hand it to the workers that it forks.
+int cuda_devices_for_workers();
 
 }  // namespace flame::conformance

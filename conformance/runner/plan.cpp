@@ -66,6 +66,12 @@ std::vector<DType> some_dtypes(const OpDef& op, const Case& c, Level level, std:
   return out;
 }
 
+bool lies_differently(const Case& c, Layout layout) {
+  return std::any_of(c.inputs.begin(), c.inputs.end(), [&](const reference::InputSpec& spec) {
+    return spec.defined && layout_differs(layout, spec.shape);
+  });
+}
+
 class Planner {
  public:
   Planner(const VerifyOptions& options, std::vector<PlanItem>& out) : o_(options), out_(out) {}
@@ -113,7 +119,8 @@ class Planner {
         for (std::size_t i = 0; i < chosen.size(); ++i)
           for (DType t : some_dtypes(op, chosen[i], o_.level, i))
             for (Layout layout : kLayouts)
-              if ((check.scope == Scope::kEveryLayout) != (layout == contiguous))
+              if (check.scope == Scope::kEveryLayout ? lies_differently(chosen[i], layout)
+                                                     : layout == contiguous)
                 add(op, check, chosen[i].name, t, layout);
         break;
     }

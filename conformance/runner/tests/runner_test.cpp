@@ -239,8 +239,15 @@ TEST(RunFolder, WritesWhatReadRunReads) {
     r.op = "x";
     r.check = "forward";
     r.verdict = Verdict::kPass;
+    r.device_kind = "simulated";
     out.write(r);
-    out.write(records::Kill{.fake = "zeros", .op = "x", .check = "forward"});
+    records::Kill kill;
+    kill.fake = "zeros";
+    kill.op = "x";
+    kill.check = "forward";
+    kill.allclose = kill.ggml_nmse = kill.jax_scaled = kill.sum_loss = "n/a";
+    kill.device_kind = "simulated";
+    out.write(kill);
     out.write(records::RunManifest{.device_kind = "simulated", .planned = 1});
   }
   const records::Run run = records::read_run(folder);
