@@ -1,7 +1,7 @@
 #include <string_view>
 
+#include "conformance/runner/device_factory.h"
 #include "lib/core/error.h"
-#include "lib/driver/driver.h"
 #include "lib/tensor/device.h"
 #include "tools/cli/build_info.h"  // generated
 #include "tools/cli/command.h"
@@ -51,7 +51,7 @@ std::string choose_device(const std::string& asked) {
                       " is none of sim, cuda, cuda:<index>");
     return asked;
   }
-  check<NoDeviceError>(driver::cuda_device_count() > 0,
+  check<NoDeviceError>(conformance::cuda_devices_for_workers() > 0,
                        "no CUDA device (flame doctor says why). FLAME has no CPU fallback; "
                        "--device sim asks for the simulated device, which proves nothing of a GPU");
   return "cuda";
