@@ -138,8 +138,9 @@ OpDef sum_def_of(std::string_view op_name) {
           .backward = sum_backward<kMean>,
           .cost = sum_cost<kMean>,
           .kernels = {"reduce<Sum,*>", "reduce_finish<Sum,*>", "copy_convert<*>"},
-          .backward_kernels = kMean ? std::vector<std::string_view>{"binary_forward<Div,*>"}
-                                    : std::vector<std::string_view>{},
+          .backward_kernels =
+              kMean ? std::vector<std::string_view>{"binary_forward<Div,*>", "copy_convert<*>"}
+                    : std::vector<std::string_view>{"copy_convert<*>"},
           .workspace = sum_workspace<kMean>,
           .backward_workspace = [](Descs in, const Attrs& a) -> std::int64_t {
             const std::int64_t outputs = numel(sum_infer<kMean>(in, a)[0].shape);
