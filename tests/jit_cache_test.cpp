@@ -168,6 +168,7 @@ TEST_F(JitCacheTest, ManyProcessesShareOneFolder) {
 
 TEST(JitEnvironment, TheCacheFolderFollowsTheVariables) {
   const Variable home("HOME", "/h");
+  const Variable unset("FLAME_CACHE_DIR", "");
   {
     const Variable xdg("XDG_CACHE_HOME", "/x");
     EXPECT_EQ(default_cache_folder(), "/x/flame");

@@ -79,6 +79,8 @@ Outcome not_run(std::string reason) {
 Outcome run_check(const Check& check, const CheckContext& context) {
   try {
     return check.run(context);
+  } catch (const WitnessError& e) {
+    return not_run(std::string("nothing could be witnessed: ") + e.what());
   } catch (const std::exception& e) {
     // What a broken call left pending on the device must not be blamed on the next item.
     try {

@@ -28,8 +28,15 @@ std::optional<int> cuda_index(std::string_view name) {
   return index;
 }
 
+// A device that cannot be watched (no CUPTI, or a tool such as compute-sanitizer that has it) is
+// still worth judging: only the checks that need the witness are then not run.
 BaseDevice with_witness(std::shared_ptr<driver::Driver> driver) {
-  auto witness = make_witness(*driver);
+  std::shared_ptr<Witness> witness;
+  try {
+    witness = make_witness(*driver);
+  } catch (const WitnessError& e) {
+    witness = absent_witness(e.what());
+  }
   return {std::move(driver), std::move(witness)};
 }
 

@@ -3,6 +3,24 @@
 #include "lib/tensor/runtime.h"
 
 namespace flame::conformance {
+namespace {
+
+class AbsentWitness : public Witness {
+ public:
+  explicit AbsentWitness(std::string reason) : reason_(std::move(reason)) {}
+  void begin() override { throw WitnessError(reason_); }
+  std::vector<Event> end() override { throw WitnessError(reason_); }
+  std::string_view name() const override { return ""; }
+
+ private:
+  std::string reason_;
+};
+
+}  // namespace
+
+std::shared_ptr<Witness> absent_witness(std::string reason) {
+  return std::make_shared<AbsentWitness>(std::move(reason));
+}
 
 std::shared_ptr<Witness> make_witness(driver::Driver& innermost) {
   if (innermost.info().kind == driver::Kind::kCuda)

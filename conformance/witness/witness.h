@@ -55,4 +55,8 @@ class Witness {
 std::shared_ptr<Witness> make_witness(driver::Driver& innermost);
 std::shared_ptr<Witness> make_witness(const Device& device);
 
+// Stands where there is no witness: begin() and end() throw WitnessError with the reason, so that
+// what needs one is not run, and says why. Its name is empty.
+std::shared_ptr<Witness> absent_witness(std::string reason);
+
 }  // namespace flame::conformance
