@@ -42,7 +42,8 @@ std::vector<Fake> ignoring_fakes();   // a part of the call is ignored
 std::vector<Fake> behaviour_fakes();  // the result is right, how it came about is not
 std::vector<Fake> driver_fakes();     // the device under the library is wrong
 
-// -- for writing fakes: tampering with what the library gave
+// -- for writing fakes: tampering with what the library gave. It goes over the host, which the
+// witness sees as well: that the witness also caught a fake of values says little of those values.
 using Edit = void (*)(reference::HostTensor& tensor, std::uint64_t call);
 // Downloads, edits, uploads: the same shape and dtype unless the edit changed them.
 std::vector<Tensor> edited(const std::vector<Tensor>& tensors, Edit edit, std::uint64_t call = 0);

@@ -29,8 +29,8 @@ struct VerifyOptions {
   std::optional<DType> dtype = std::nullopt;
   // This process takes the plan items whose number leaves the remainder i when divided by n.
   int shard_index = 0, shard_count = 1;
-  // Worker processes; 0: one per core on the simulator, one on a GPU. A worker that dies fails the
-  // item it was on, and the others go on.
+  // Worker processes; 0: one per core on the simulator, at most four on a GPU. A worker that dies
+  // fails the item it was on, and the others go on.
   int jobs = 0;
   bool in_process = false;  // no worker processes: for debuggers and tests
   // Called in this process, `record` and `kill` in plan order, `progress` whenever one ends.
