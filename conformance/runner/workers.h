@@ -29,7 +29,7 @@ struct Fleet {
   std::function<void(std::size_t item, const std::string& result)> on_result;
   // In the parent: what to take for the result of an item whose process died.
   std::function<std::string(std::size_t item, const std::string& how)> on_death;
-  // When an item starts; no order.
+  // When an item has ended; in no order.
   std::function<void(std::size_t item)> on_finished;
 };
 
