@@ -38,8 +38,8 @@ struct ChangePoint {
 };
 struct ChangeRule {
   std::size_t window = 50;  // values looked at together
-  std::size_t segment = 6;  // values a segment has at least
-  double p = 0.001;
+  std::size_t segment = 8;  // values a segment has at least
+  double p = 0.001;         // after the correction for choosing the best of a window's splits
   double shift = 0.01;
 };
 // Where the level of a positive series changed: candidates are the splits with the largest energy
