@@ -110,12 +110,17 @@ std::vector<Case> to_cases() {
 
 const Contract& contiguous_contract() {
   static const Contract c = make_contract<Contiguous>(
-      "contiguous", {contiguous_cases,
-                     [] { return std::vector<ErrorCase>{}; },
-                     [] {
-                       return std::vector<BenchCase>{{"8192x8192", {normal({8192, 8192})}, {}}};
-                     },
-                     {Law::kElementwise, Law::kLinear}});
+      "contiguous",
+      {contiguous_cases,
+       [] {
+         return std::vector<ErrorCase>{{"undefined", {absent()}, {}, "DeviceError", {"input"}}};
+       },
+       [] {
+         return std::vector<BenchCase>{
+             {"8192x8192_transposed", {normal({8192, 8192})}, {}, {{1, 0}}},
+             {"64x256x56x56_from_nhwc", {normal({64, 256, 56, 56})}, {}, {{0, 2, 3, 1}}}};
+       },
+       {Law::kElementwise, Law::kLinear}});
   return c;
 }
 
@@ -133,7 +138,8 @@ const Contract& to_contract() {
              },
              [] {
                return std::vector<BenchCase>{
-                   {"16777216_to_bfloat16", {normal({16777216})}, target(DType::kBFloat16)}};
+                   {"16777216_to_bfloat16", {normal({16777216})}, target(DType::kBFloat16)},
+                   {"16777216_to_float32", {normal({16777216})}, target(DType::kFloat32)}};
              },
              {Law::kElementwise}});
   return c;

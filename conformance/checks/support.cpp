@@ -99,18 +99,24 @@ std::vector<Tensor> upload_all(const Device& device, const std::vector<HostTenso
   return out;
 }
 
-std::optional<std::string> no_gradient(const CheckContext& x) {
-  if (!x.op.backward) return "the op has no backward, and says so";
-  if (!x.contract.backward) return "the contract has no truth for the backward";
-  if (!x.c.differentiable && !x.c.pinned_gradient)
+std::optional<std::string> no_gradient(const OpDef& op, const reference::Contract& contract,
+                                       const Case& c, DType dtype) {
+  if (!op.backward) return "the op has no backward, and says so";
+  if (!contract.backward) return "the contract has no truth for the backward";
+  if (!c.differentiable && !c.pinned_gradient)
     return "the case sits on a kink or on NaN: only its forward is defined";
   bool any = false;
-  for (std::size_t i = 0; i < x.c.inputs.size(); ++i) {
-    const InputSpec& spec = x.c.inputs[i];
-    any |= spec.defined && param_of(x.op, i).differentiable &&
-           is_floating(spec.dtype.value_or(x.dtype));
+  for (std::size_t i = 0; i < c.inputs.size(); ++i) {
+    const InputSpec& spec = c.inputs[i];
+    any |=
+        spec.defined && param_of(op, i).differentiable && is_floating(spec.dtype.value_or(dtype));
   }
   if (!any) return "no input of this case is differentiable";
+  return std::nullopt;
+}
+
+std::optional<std::string> no_gradient(const CheckContext& x) {
+  if (auto why = no_gradient(x.op, x.contract, x.c, x.dtype)) return why;
   for (const TensorDesc& desc : output_descs(x, draw(x)))
     if (!is_floating(desc.dtype)) return "an output of this case is not floating";
   return std::nullopt;

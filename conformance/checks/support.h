@@ -41,6 +41,9 @@ std::vector<Tensor> upload_all(const Device& device,
 
 // Why the case has no gradient to check; nullopt when it has.
 std::optional<std::string> no_gradient(const CheckContext& context);
+// The same from what is declared alone, before anything is drawn.
+std::optional<std::string> no_gradient(const OpDef& op, const reference::Contract& contract,
+                                       const reference::Case& c, DType dtype);
 
 // Downloads and judges every output against the truth of `inputs`.
 Judgement judge_outputs(const CheckContext& context, const std::vector<Tensor>& outputs,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "conformance/checks/support.h"
 #include "lib/core/error.h"
 
 namespace flame::conformance {
@@ -72,6 +73,17 @@ bool lies_differently(const Case& c, Layout layout) {
   });
 }
 
+// Whether this case says anything about this check: a backward needs a gradient that is defined
+// there, and one element alone may have none (softmax of a scalar is 1 everywhere).
+bool has_truth(const OpDef& op, const Contract& contract, const Check& check, const Case& c,
+               DType dtype) {
+  if (check.needs != Needs::kBackward) return true;
+  const bool several = std::any_of(c.inputs.begin(), c.inputs.end(), [](const auto& spec) {
+    return spec.defined && numel(spec.shape) > 1;
+  });
+  return !no_gradient(op, contract, c, dtype) && (several || check.scope != Scope::kRepresentative);
+}
+
 class Planner {
  public:
   Planner(const VerifyOptions& options, std::vector<PlanItem>& out) : o_(options), out_(out) {}
@@ -82,9 +94,13 @@ class Planner {
     const auto chosen = representatives(op, contract, quick ? 3 : 6);
     for (const Check& check : all_checks()) {
       if (!glob_match(o_.check, check.id)) continue;
+      // What the op's own definition rules out (no tensors, no backward) is no hole: nothing is
+      // planned, and the op's page says why.
+      if (out_of_scope(check, op)) continue;
       const std::size_t before = added_;
-      if (!out_of_scope(check, op)) add_check(op, contract, check, chosen);
-      // An op without a single item for a check is a hole, and holes are counted.
+      add_check(op, contract, check, chosen);
+      // An op that is in scope, yet without a single item for a check, is a hole: those are
+      // counted.
       if (added_ == before) add(op, check, kNoCase, DType::kFloat32, Layout::kContiguous);
     }
   }
@@ -97,7 +113,8 @@ class Planner {
       case Scope::kEveryCase:
         for (const Case& c : contract.cases())
           if (c.quick || o_.level == Level::kFull)
-            for (DType t : case_dtypes(op, c)) add(op, check, c.name, t, contiguous);
+            for (DType t : case_dtypes(op, c))
+              if (has_truth(op, contract, check, c, t)) add(op, check, c.name, t, contiguous);
         break;
       case Scope::kErrorCases:
         for (const auto& e :
@@ -107,7 +124,8 @@ class Planner {
       case Scope::kFloat64:
         for (const Case& c : chosen)
           for (DType t : case_dtypes(op, c))
-            if (t == DType::kFloat64) add(op, check, c.name, t, contiguous);
+            if (t == DType::kFloat64 && has_truth(op, contract, check, c, t))
+              add(op, check, c.name, t, contiguous);
         break;
       case Scope::kOneCase:
         if (!chosen.empty())
@@ -117,11 +135,13 @@ class Planner {
       case Scope::kRepresentative:
       case Scope::kEveryLayout:
         for (std::size_t i = 0; i < chosen.size(); ++i)
-          for (DType t : some_dtypes(op, chosen[i], o_.level, i))
+          for (DType t : some_dtypes(op, chosen[i], o_.level, i)) {
+            if (!has_truth(op, contract, check, chosen[i], t)) continue;
             for (Layout layout : kLayouts)
               if (check.scope == Scope::kEveryLayout ? lies_differently(chosen[i], layout)
                                                      : layout == contiguous)
                 add(op, check, chosen[i].name, t, layout);
+          }
         break;
     }
   }
