@@ -80,6 +80,8 @@ struct BenchCase {
   std::string name;  // "8192x8192"
   std::vector<InputSpec> inputs;
   Attrs attrs;
+  // order[i]: the dims of input i from outermost to innermost in memory; absent or empty: row-major.
+  std::vector<IntList> order = {};
 };
 
 // Laws that property tests check on random shapes.

@@ -99,6 +99,10 @@ std::vector<ErrorCase> matmul_error_cases() {
 
 std::vector<BenchCase> matmul_bench_cases() {
   return {{"4096x4096x4096", {normal({4096, 4096}), normal({4096, 4096})}, {}},
+          {"4096x4096x4096_second_transposed",
+           {normal({4096, 4096}), normal({4096, 4096})},
+           {},
+           {{}, {1, 0}}},
           {"gpt2_qkv", {normal({8192, 768}), normal({768, 2304})}, {}},
           {"gpt2_mlp_up", {normal({8192, 768}), normal({768, 3072})}, {}},
           {"gpt2_mlp_down", {normal({8192, 3072}), normal({3072, 768})}, {}},
