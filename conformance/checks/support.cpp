@@ -100,7 +100,7 @@ std::vector<Tensor> upload_all(const Device& device, const std::vector<HostTenso
 }
 
 std::optional<std::string> no_gradient(const OpDef& op, const reference::Contract& contract,
-                                       const Case& c, DType dtype) {
+                                       const reference::Case& c, DType dtype) {
   if (!op.backward) return "the op has no backward, and says so";
   if (!contract.backward) return "the contract has no truth for the backward";
   if (!c.differentiable && !c.pinned_gradient)
