@@ -45,8 +45,9 @@ const std::vector<Rule>& rules() {
        {"property_tests/", "lib/", "flame/", "reference/", "conformance/runner/",
         "conformance/judge/", "conformance/runner/", "conformance/sim/sim.h", "tests/support/"}},
       {"bench",
-       {"bench/", "lib/", "flame/", "reference/", "reports/record.h", "conformance/sim/",
-        "kernels/"}},
+       {"bench/", "lib/", "flame/", "reference/", "reports/record.h", "reports/bench_record.h",
+        "conformance/sim/", "conformance/runner/", "conformance/judge/", "kernels/",
+        "tools/cli/build_info.h"}},
       {"reports", {"reports/", "lib/core/error.h"}},
   };
   return list;
@@ -122,7 +123,8 @@ TEST(ArchitectureTest, OutsideLibrariesStayWhereTheyBelong) {
         "conformance/witness/", "bench/"}},
       {std::regex("^cupti"), {"conformance/witness/"}},
       {std::regex("^(gtest|gmock)/"),
-       {"tests/", "property_tests/", "conformance/", "reference/", "reports/", "tools/"}},
+       {"tests/", "property_tests/", "conformance/", "reference/", "reports/", "tools/", "bench/"}},
+      {std::regex("^benchmark/"), {"bench/"}},
       {std::regex("^rapidcheck"), {"property_tests/"}},
   };
   for (const SourceFile& file : sources())

@@ -15,9 +15,9 @@ int run(int argc, char** argv) {
   CLI::App root("FLAME: GPU tensors with gradients, and the suite that proves them.", "flame");
   root.require_subcommand(1);
   root.set_version_flag("--version", cli::build_info().version);
-  const Command commands[] = {cli::add_info(root),   cli::add_doctor(root), cli::add_ops(root),
-                              cli::add_verify(root), cli::add_replay(root), cli::add_report(root),
-                              cli::add_kernels(root)};
+  const Command commands[] = {cli::add_info(root),    cli::add_doctor(root), cli::add_ops(root),
+                              cli::add_verify(root),  cli::add_replay(root), cli::add_report(root),
+                              cli::add_kernels(root), cli::add_bench(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

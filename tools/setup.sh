@@ -2,7 +2,7 @@
 # the second run.
 
 packages=(g++ cmake ninja-build ccache git libeigen3-dev libgtest-dev librapidcheck-dev
-  libboost-context-dev libcli11-dev libfmt-dev nlohmann-json3-dev libkainjow-mustache-dev
+  libbenchmark-dev libboost-context-dev libcli11-dev libfmt-dev nlohmann-json3-dev libkainjow-mustache-dev
   libxxhash-dev)
 
 # say WORDS...: one line on stderr; data goes to stdout.

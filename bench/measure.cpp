@@ -1,0 +1,76 @@
+#include "bench/measure.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "lib/core/error.h"
+
+namespace flame::bench {
+namespace {
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median_of(std::vector<double> v) { return summarise(std::move(v)).median; }
+
+// One stop at one contender; gives what it took, empty when it was left out.
+std::vector<double> visit(Contender& contender, Series& series, bool ours, Temperature temperature,
+                          int count) {
+  if (!series.problem.empty()) return {};
+  try {
+    return contender.time(temperature, count);
+  } catch (const Error& e) {
+    if (ours) throw;
+    series.problem = e.what();
+    series.samples.clear();
+    series.rounds.clear();
+    return {};
+  }
+}
+
+}  // namespace
+
+std::vector<double> LocalContender::time(Temperature temperature, int count) {
+  std::vector<double> out;
+  for (int i = 0; i < count; ++i) out.push_back(timer_.time(work_, temperature));
+  return out;
+}
+
+std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temperature temperature,
+                               const Interleaving& how) {
+  const auto clock = how.seconds ? how.seconds : steady_seconds;
+  const std::size_t n = contenders.size();
+  std::vector<Series> all(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    all[i].name = contenders[i]->name();
+    visit(*contenders[i], all[i], i == 0, temperature, 1);
+  }
+  const double begin = clock();
+  const auto done = [&](int rounds) {
+    const double elapsed = clock() - begin;
+    if (n > 1 && rounds < how.least_rounds) return false;
+    return std::all_of(all.begin(), all.end(), [&](const Series& s) {
+      return !s.problem.empty() || how.rule.enough(s.samples, elapsed);
+    });
+  };
+  for (int round = 0; !done(round); ++round) {
+    std::vector<std::vector<double>> taken(n);
+    for (const bool back : {false, true})
+      for (std::size_t k = 0; k < n; ++k) {
+        const std::size_t i = back ? n - 1 - k : k;
+        const auto times = visit(*contenders[i], all[i], i == 0, temperature, how.visit);
+        taken[i].insert(taken[i].end(), times.begin(), times.end());
+      }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!all[i].problem.empty()) continue;
+      all[i].samples.insert(all[i].samples.end(), taken[i].begin(), taken[i].end());
+      all[i].rounds.push_back(median_of(std::move(taken[i])));
+    }
+  }
+  for (Series& s : all)
+    if (s.problem.empty()) s.summary = summarise(s.samples);
+  return all;
+}
+
+}  // namespace flame::bench

@@ -1,0 +1,146 @@
+#include "bench/run.h"
+
+#include <chrono>
+#include <iostream>
+
+#include "conformance/runner/session.h"
+#include "conformance/sim/sim.h"
+#include "lib/core/error.h"
+#include "lib/tensor/runtime.h"
+
+#if __has_include("tools/cli/build_info.h")
+#include "tools/cli/build_info.h"  // generated
+#else
+#define FLAME_COMMIT "unknown"
+#define FLAME_DIRTY false
+#endif
+
+namespace flame::bench {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Without a witness: watching kernels costs time on every launch.
+std::shared_ptr<driver::Driver> open(const std::string& name) {
+  if (name == "sim") {
+    sim::Options options;
+    options.protect = false;
+    options.ledger_capacity = 0;
+    return sim::open(options);
+  }
+  if (name == "cuda") return driver::open_cuda(0);
+  check<ValueError>(name.starts_with("cuda:") && name.size() > 5 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos,
+                    "--device ", name, " is none of sim, cuda, cuda:<index>");
+  return driver::open_cuda(std::stoi(name.substr(5)));
+}
+
+std::vector<Temperature> temperatures(const std::string& text) {
+  if (text == "both") return {Temperature::kCold, Temperature::kHot};
+  if (text == "cold") return {Temperature::kCold};
+  check<ValueError>(text == "hot", "--temperature ", text, " is none of cold, hot, both");
+  return {Temperature::kHot};
+}
+
+std::unique_ptr<Session> open_session(const RunOptions& o,
+                                      const std::shared_ptr<driver::Driver>& driver) {
+  const Device device(driver);
+  SessionOptions options{.rule = o.rule, .seconds = o.seconds};
+  options.temperatures = temperatures(o.temperature);
+  if (o.device == "sim") options = for_simulator(options);
+  return std::make_unique<Session>(device, options);
+}
+
+}  // namespace
+
+void list(const RunOptions& options, std::ostream& out) {
+  const std::vector<Item> items = plan(options.plan);
+  if (options.json) {
+    out << to_json(items) << '\n';
+    return;
+  }
+  for (const Item& item : items) out << item.name() << "  " << item.sizes() << '\n';
+}
+
+Runner::Runner(const RunOptions& options, std::ostream& out)
+    : options_(options),
+      out_(out),
+      items_(plan(options.plan)),
+      driver_(open(options.device)),
+      session_(open_session(options, driver_)),
+      table_(out, session_->simulated()),
+      began_(now()) {
+  if (!options.out.empty()) folder_.emplace(options.out);
+}
+
+void Runner::take(const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    table_.line(row);
+    if (folder_)
+      folder_->write(
+          to_record(row, session_->device().info(), session_->roofs(), session_->datasheet()));
+    if (!row.impossible.empty())
+      failures_.push_back(str_cat(row.op, "/", row.case_name, "/", row.compute_mode, "/",
+                                  row.direction, " ", row.temperature, " by ", row.implementation,
+                                  ": ", row.impossible));
+  }
+}
+
+void Runner::begin() {
+  if (session_->simulated())
+    out_ << "On the simulated device: times are the simulator's, and say nothing of any GPU.\n";
+  if (!session_->monitor_problem().empty())
+    std::cerr << "clock and power are not watched: " << session_->monitor_problem() << '\n';
+  table_.header();
+  take(session_->begin());
+  for (const std::string& problem : session_->roofs().problems)
+    out_ << "no roof: " << problem << '\n';
+}
+
+double Runner::run(std::size_t i) {
+  const Item& item = items_[i];
+  problem_.clear();
+  try {
+    const std::vector<Row> rows = session_->run(item, items_.size() - done_);
+    take(rows);
+    ++done_;
+    return rows[0].series.summary.median;
+  } catch (const Error& e) {
+    ++done_;
+    problem_ = e.what();
+    failures_.push_back(str_cat(item.name(), ": ", problem_));
+    Row row{.op = std::string(item.op->name), .case_name = item.bench_case.name};
+    row.dtype = name(item.dtype);
+    row.compute_mode = item.compute_mode();
+    row.direction = to_string(item.direction);
+    row.temperature = "cold";
+    row.sizes = item.sizes();
+    row.implementation = "flame";
+    row.problem = problem_;
+    take({row});
+    return 0;
+  }
+}
+
+bool Runner::finish() {
+  if (folder_) {
+    conformance::Rig rig(driver_, nullptr);
+    records::RunManifest m = conformance::describe({}, rig);
+    m.commit = FLAME_COMMIT;
+    m.dirty = FLAME_DIRTY;
+    m.level = "bench";
+    m.command = options_.command;
+    m.planned = std::int64_t(items_.size());
+    m.seconds = now() - began_;
+    folder_->write(m);
+  }
+  for (const std::string& failure : failures_) out_ << "FAILED " << failure << '\n';
+  out_ << done_ << " of " << items_.size() << " timed, " << failures_.size() << " failed, "
+       << int(now() - began_) << " s\n";
+  if (!options_.out.empty()) std::cerr << "records: " << options_.out << '\n';
+  return failures_.empty();
+}
+
+}  // namespace flame::bench

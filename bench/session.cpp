@@ -1,0 +1,175 @@
+#include "bench/session.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bench/host_cost.h"
+#include "lib/core/error.h"
+#include "lib/tensor/runtime.h"
+
+namespace flame::bench {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The least and the most wall time an item may take of a run with a budget.
+constexpr double kLeastSeconds = 0.05;
+// What part of a run's seconds one probe may take at most.
+constexpr std::size_t kProbeShare = 40;
+
+}  // namespace
+
+double Row::gigabytes_per_second() const {
+  return measured() ? traffic.bytes() / series.summary.median * 1e-6 : 0;
+}
+double Row::teraflops() const {
+  return measured() ? traffic.flops / series.summary.median * 1e-9 : 0;
+}
+
+SessionOptions for_simulator(SessionOptions o) {
+  o.displace_bytes = 4096;
+  o.roof_sizes = {std::size_t(1) << 14, 16, 16};
+  o.host_calls = 5;
+  return o;
+}
+
+Session::Session(const Device& device, const SessionOptions& options)
+    : device_(device),
+      options_(options),
+      probes_(device_, options.displace_bytes),
+      timer_(device_, probes_),
+      monitor_(open_monitor(device_.info(), &monitor_problem_)),
+      datasheet_(simulated() ? nullptr : datasheet_of(device_.info().name)),
+      began_(now()) {}
+
+StopRule Session::rule_for(std::size_t items_left) const {
+  StopRule rule = options_.rule;
+  if (options_.seconds <= 0) return rule;
+  const double left = options_.seconds - (now() - began_);
+  const double share = left / double(std::max<std::size_t>(items_left, 1));
+  rule.seconds =
+      std::clamp(share / double(options_.temperatures.size()), kLeastSeconds, rule.seconds);
+  return rule;
+}
+
+std::vector<Row> Session::begin() {
+  std::vector<Row> out;
+  add_roof_rows(out);
+  add_host_rows(out);
+  return out;
+}
+
+void Session::add_roof_rows(std::vector<Row>& out) {
+  const auto before = monitor_->read();
+  roofs_ = measure_roofs(device_, probes_, timer_, options_.roof_sizes, rule_for(kProbeShare));
+  const auto after = monitor_->read();
+  for (const Roof& roof : roofs_.probes) {
+    Row row{.op = roof.op, .case_name = roof.name, .dtype = roof.dtype};
+    row.compute_mode = roof.compute_mode;
+    row.direction = to_string(Direction::kForward);
+    row.temperature = to_string(Temperature::kCold);
+    row.sizes = roof.sizes;
+    row.implementation = roof.implementation;
+    row.series = roof.series;
+    row.traffic = {.flops = roof.flops, .read = roof.bytes};
+    row.before = before;
+    row.after = after;
+    out.push_back(std::move(row));
+  }
+}
+
+void Session::add_host_rows(std::vector<Row>& out) {
+  HostCost host(device_, probes_, options_.host_calls);
+  for (const Direction direction : {Direction::kForward, Direction::kForwardBackward}) {
+    const auto before = monitor_->read();
+    std::vector<Contender*> all = host.contenders(direction != Direction::kForward);
+    std::vector<std::unique_ptr<Contender>> peers;
+    for (const auto& source : sources_)
+      for (auto& peer : source->host_peers(direction, options_.host_calls))
+        peers.push_back(std::move(peer));
+    for (const auto& peer : peers) all.push_back(peer.get());
+    const std::vector<Series> costs =
+        interleave(all, Temperature::kHot, {.rule = rule_for(kProbeShare)});
+    for (const Series& series : costs) {
+      Row row{.op = kHostOp, .case_name = "add_of_one_element", .dtype = "float32"};
+      row.compute_mode = row.dtype;
+      row.direction = to_string(direction);
+      row.temperature = to_string(Temperature::kHot);
+      row.sizes = "(1); (1)";
+      row.implementation = series.name;
+      row.problem = series.problem;
+      row.series = series;
+      if (&series != &costs[0] && row.measured())
+        row.ratio = ratio_of(costs[0].rounds, series.rounds);
+      row.before = before;
+      row.after = monitor_->read();
+      out.push_back(std::move(row));
+    }
+  }
+}
+
+Row Session::row_of(const Item& item, Temperature temperature, const Traffic& traffic,
+                    Series series) const {
+  Row row{.op = std::string(item.op->name), .case_name = item.bench_case.name};
+  row.dtype = name(item.dtype);
+  row.compute_mode = item.compute_mode();
+  row.direction = to_string(item.direction);
+  row.temperature = to_string(temperature);
+  row.sizes = item.sizes();
+  row.implementation = series.name;
+  row.problem = series.problem;
+  row.traffic = traffic;
+  row.series = std::move(series);
+  if (!row.measured() || simulated()) return row;
+  const double ms = row.series.summary.median;
+  std::optional<Limits> sheet;
+  if (datasheet_) sheet = datasheet_limits(*datasheet_, item.dtype, item.tf32);
+  const Limits measured = measured_limits(roofs_, item.dtype, item.tf32);
+  row.share_of_roof = share_of(measured, traffic, ms);
+  if (sheet) row.share_of_datasheet = share_of(*sheet, traffic, ms);
+  row.impossible = impossible(traffic, row.series.summary.min, temperature, device_.info().l2_bytes,
+                              measured, sheet);
+  return row;
+}
+
+void Session::measure(const Item& item, const Workload& workload,
+                      const std::vector<Contender*>& all, const std::vector<Judged>& judged,
+                      const StopRule& rule, std::vector<Row>& out) {
+  for (const Temperature temperature : options_.temperatures) {
+    const auto before = monitor_->read();
+    std::vector<Series> series = interleave(all, temperature, {.rule = rule});
+    const auto after = monitor_->read();
+    const std::vector<double> ours = series[0].rounds;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      Row row = row_of(item, temperature, workload.traffic(), std::move(series[i]));
+      if (i > 0 && row.measured()) row.ratio = ratio_of(ours, row.series.rounds);
+      row.judged = judged[i];
+      row.before = before;
+      row.after = after;
+      out.push_back(std::move(row));
+    }
+  }
+}
+
+std::vector<Row> Session::run(const Item& item, std::size_t items_left) {
+  device_.set_allow_tf32(item.tf32);
+  Workload workload(device_, item);
+  LocalContender ours("flame", timer_, [&] { workload.run(); });
+  std::vector<std::unique_ptr<Contender>> peers;
+  for (const auto& source : sources_)
+    for (auto& peer : source->peers(workload, timer_)) peers.push_back(std::move(peer));
+  std::vector<Contender*> all{&ours};
+  std::vector<Judged> judged(1);
+  for (const auto& peer : peers) {
+    all.push_back(peer.get());
+    judged.push_back(peer->judge());
+  }
+  std::vector<Row> out;
+  measure(item, workload, all, judged, rule_for(items_left), out);
+  device_.set_allow_tf32(false);
+  return out;
+}
+
+}  // namespace flame::bench

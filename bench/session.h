@@ -1,0 +1,102 @@
+// One bench run on one device: probes first, then items as they are asked for, every figure with
+// the state of the clock it was taken under.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/measure.h"
+#include "bench/monitor.h"
+#include "bench/plan.h"
+#include "bench/roofs.h"
+#include "bench/workload.h"
+
+namespace flame::bench {
+
+// One implementation's figures for one item at one temperature; or a probe's (op kRoofOp), or what
+// a small op costs the host (op kHostOp).
+struct Row {
+  std::string op, case_name, dtype, compute_mode, direction, temperature, sizes;
+  std::string implementation;  // "flame", "cublaslt", "pytorch_eager", ...
+  std::string problem;         // why there are no figures
+  std::string impossible;      // what makes them untrue
+  Series series;               // ms
+  Traffic traffic;
+  // Of the least time that this run's probes, or the datasheet, allow.
+  std::optional<double> share_of_roof, share_of_datasheet;
+  std::optional<Ratio> ratio;  // this peer's time over FLAME's; nothing for FLAME itself
+  Judged judged;
+  std::optional<Reading> before, after;
+
+  bool measured() const { return series.summary.count > 0; }
+  double gigabytes_per_second() const;
+  double teraflops() const;
+};
+
+inline constexpr const char* kHostOp = "host_cost";
+
+// Makes what an item is compared with. Implementations: bench/peers.
+class PeerSource {
+ public:
+  virtual ~PeerSource() = default;
+  // The peers that can do the item; none is an answer. `workload` and `timer` outlive them.
+  virtual std::vector<std::unique_ptr<Contender>> peers(const Workload& workload, Timer& timer) = 0;
+  // What the host pays for an add of one element, per call; times are not the device's.
+  virtual std::vector<std::unique_ptr<Contender>> host_peers(Direction, int /*calls*/) {
+    return {};
+  }
+};
+
+struct SessionOptions {
+  StopRule rule;
+  double seconds = 0;  // for the whole run; 0: what the rule gives every item
+  std::vector<Temperature> temperatures{Temperature::kCold, Temperature::kHot};
+  std::size_t displace_bytes = 0;  // 0: more than three times the L2
+  RoofSizes roof_sizes;
+  int host_calls = 500;
+};
+// Small enough for the simulated device.
+SessionOptions for_simulator(SessionOptions options);
+
+class Session {
+ public:
+  Session(const Device& device, const SessionOptions& options);
+
+  void add_peers(std::unique_ptr<PeerSource> source) { sources_.push_back(std::move(source)); }
+
+  // The probes and the host's costs. Once, first.
+  std::vector<Row> begin();
+  // FLAME's rows and its peers' for one item. Throws Error where FLAME itself fails. `items_left`:
+  // how many are still to come, this one included: what is left of the run's seconds is shared out.
+  std::vector<Row> run(const Item& item, std::size_t items_left);
+
+  const Roofs& roofs() const { return roofs_; }
+  const std::string& monitor_problem() const { return monitor_problem_; }
+  const Datasheet* datasheet() const { return datasheet_; }
+  const Device& device() const { return device_; }
+  bool simulated() const { return device_.info().kind == driver::Kind::kSimulated; }
+
+ private:
+  StopRule rule_for(std::size_t items_left) const;
+  void add_roof_rows(std::vector<Row>& out);
+  void add_host_rows(std::vector<Row>& out);
+  Row row_of(const Item& item, Temperature temperature, const Traffic& traffic,
+             Series series) const;
+  void measure(const Item& item, const Workload& workload, const std::vector<Contender*>& all,
+               const std::vector<Judged>& judged, const StopRule& rule, std::vector<Row>& out);
+
+  Device device_;
+  SessionOptions options_;
+  Probes probes_;
+  DeviceTimer timer_;
+  std::string monitor_problem_;
+  std::unique_ptr<Monitor> monitor_;
+  const Datasheet* datasheet_;
+  Roofs roofs_;
+  std::vector<std::unique_ptr<PeerSource>> sources_;
+  double began_;
+};
+
+}  // namespace flame::bench

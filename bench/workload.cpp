@@ -1,0 +1,150 @@
+#include "bench/workload.h"
+
+#include <algorithm>
+#include <set>
+
+#include "lib/autograd/apply.h"
+#include "lib/autograd/grad_mode.h"
+#include "lib/autograd/node.h"
+#include "lib/core/error.h"
+#include "lib/ops/ops.h"
+#include "lib/tensor/tensor_impl.h"
+
+namespace flame::bench {
+
+using reference::Domain;
+using reference::InputSpec;
+
+namespace {
+
+double bytes_of(const TensorDesc& desc) {
+  return desc.defined ? double(numel(desc.shape)) * double(size_of(desc.dtype)) : 0;
+}
+double bytes_of(const std::vector<TensorDesc>& descs) {
+  double sum = 0;
+  for (const TensorDesc& desc : descs) sum += bytes_of(desc);
+  return sum;
+}
+
+// On the device: what is timed must not depend on how fast the host can draw 64 MiB. The values'
+// distribution is the contract's; peers get tensors of the same distribution.
+Tensor drawn(const Device& device, const InputSpec& spec, DType dtype) {
+  if (!spec.defined) return {};
+  switch (spec.domain) {
+    case Domain::kIndices:
+    case Domain::kIntegers: {
+      const std::int64_t end = std::int64_t(spec.b) + (spec.domain == Domain::kIntegers ? 1 : 0);
+      return randint(std::int64_t(spec.a), end, spec.shape, {device, dtype});
+    }
+    case Domain::kMask:
+      return randint(0, 2, spec.shape, {device, DType::kInt32}).to(dtype);
+    case Domain::kUniform:
+      return add(mul(rand(spec.shape, {device, dtype}), spec.b - spec.a), spec.a);
+    default: {
+      Tensor x = randn(spec.shape, {device, dtype});
+      if (spec.b != 0 && spec.b != 1) x = mul(x, spec.b);
+      return spec.a != 0 && spec.domain == Domain::kNormal ? add(x, spec.a) : x;
+    }
+  }
+}
+
+// The same values lying in memory with their dims in this order.
+Tensor in_order(const Tensor& x, const IntList& order) {
+  if (order.empty()) return x;
+  IntList inverse(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) inverse[std::size_t(order[i])] = std::int64_t(i);
+  return x.permute(order).contiguous().permute(inverse).detach();
+}
+
+}  // namespace
+
+Workload::Workload(const Device& device, const Item& item, std::uint64_t seed)
+    : device_(device), item_(item) {
+  device_.manual_seed(seed);
+  {
+    const NoGradGuard no_grad;
+    for (std::size_t i = 0; i < item_.inputs.size(); ++i) {
+      inputs_.push_back(drawn(device_, item_.bench_case.inputs[i], item_.inputs[i].dtype));
+      if (i < item_.bench_case.order.size())
+        inputs_.back() = in_order(inputs_.back(), item_.bench_case.order[i]);
+    }
+    if (item_.direction != Direction::kForward)
+      for (const TensorDesc& desc : item_.outputs)
+        grad_outputs_.push_back(randn(desc.shape, {device_, desc.dtype}));
+  }
+  if (item_.direction == Direction::kForward) {
+    traffic_ = forward_traffic();
+  } else {
+    record();
+    traffic_ = backward_traffic();
+    if (item_.direction == Direction::kForwardBackward) {
+      const Traffic f = forward_traffic();
+      traffic_ = {traffic_.flops + f.flops, traffic_.read + f.read, traffic_.written + f.written};
+      outputs_.clear();
+    }
+  }
+  run();
+  device_.synchronize();
+}
+
+void Workload::record() {
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (wants_grad(*item_.op, i, item_.inputs[i])) {
+      inputs_[i].set_requires_grad();
+      wanted_.push_back(inputs_[i]);
+    }
+  outputs_ = forward();
+}
+
+std::vector<Tensor> Workload::forward() const {
+  return apply(*item_.op, inputs_, item_.attrs, &device_);
+}
+
+std::vector<Tensor> Workload::backward(const std::vector<Tensor>& outputs, bool keep) const {
+  return grad(outputs, wanted_, grad_outputs_, keep);
+}
+
+void Workload::run() {
+  switch (item_.direction) {
+    case Direction::kForward: {
+      const NoGradGuard no_grad;
+      results_ = forward();
+      break;
+    }
+    case Direction::kBackward:
+      results_ = backward(outputs_, true);
+      break;
+    case Direction::kForwardBackward: {
+      const std::vector<Tensor> outputs = forward();
+      results_ = backward(outputs, false);
+      break;
+    }
+  }
+}
+
+Traffic Workload::forward_traffic() const {
+  const Cost cost = item_.op->cost(item_.inputs, item_.attrs);
+  const double written = std::min(bytes_of(item_.outputs), cost.bytes);
+  return {cost.flops, cost.bytes - written, written};
+}
+
+Traffic Workload::backward_traffic() const {
+  Traffic t;
+  std::set<const void*> read;  // an input that is saved twice is read once
+  const auto count_read = [&](const Tensor& x) {
+    if (read.insert(x.data()).second) t.read += bytes_of(x.desc());
+  };
+  for (const Tensor& g : grad_outputs_) count_read(g);
+  std::set<const void*> theirs;
+  for (const Tensor& x : inputs_)
+    if (x.defined()) theirs.insert(x.data());
+  for (const Tensor& x : outputs_) theirs.insert(x.data());
+  if (const auto& node = outputs_[0].impl()->grad_fn)
+    for (const SavedTensor& saved : node->saved)
+      if (saved.tensor.defined() && theirs.contains(saved.tensor.data())) count_read(saved.tensor);
+  for (const Tensor& x : wanted_) t.written += bytes_of(x.desc());
+  t.flops = double(wanted_.size()) * item_.op->cost(item_.inputs, item_.attrs).flops;
+  return t;
+}
+
+}  // namespace flame::bench
