@@ -119,7 +119,7 @@ double robust_sigma(std::span<const double> values) {
   return 1.4826 * median(distance) * (n > 1 ? n / (n - 0.8) : 1);
 }
 
-Test mann_whitney(std::span<const double> a, std::span<const double> b) {
+TestResult mann_whitney(std::span<const double> a, std::span<const double> b) {
   check<ValueError>(!a.empty() && !b.empty(), "mann_whitney: ", a.size(), " and ", b.size(),
                     " values");
   double u = 0;
@@ -151,7 +151,7 @@ double student_p(double t, double degrees) {
   return 2 * boost::math::cdf(boost::math::complement(student, std::abs(t)));
 }
 
-Test welch(std::span<const double> a, std::span<const double> b) {
+TestResult welch(std::span<const double> a, std::span<const double> b) {
   check<ValueError>(a.size() > 1 && b.size() > 1, "welch: ", a.size(), " and ", b.size(),
                     " values");
   const double ma = mean(a), mb = mean(b);
@@ -205,7 +205,10 @@ std::vector<ChangePoint> change_points(std::span<const double> values, const Cha
       c.after = median(all.subspan(at[i], end - at[i]));
       if (at[i] - begin >= rule.segment && end - at[i] >= rule.segment &&
           std::abs(c.shift()) >= rule.shift)
-        c.p = welch(all.subspan(begin, at[i] - begin), all.subspan(at[i], end - at[i])).p;
+        // The split was chosen as the best of those that its window offers.
+        c.p = std::min(1.0,
+                       welch(all.subspan(begin, at[i] - begin), all.subspan(at[i], end - at[i])).p *
+                           double(std::min(rule.window, n)));
       found.push_back(c);
       if (c.p > found[weakest].p) weakest = i;
     }

@@ -12,17 +12,17 @@ double median(std::span<const double> values);
 // from the median, with the small-sample factor n / (n - 0.8) (Croux & Rousseeuw 1992).
 double robust_sigma(std::span<const double> values);
 
-struct Test {
+struct TestResult {
   double statistic = 0;
   double p = 1;  // two-sided
 };
 // Mann-Whitney U of a against b. Exact when nothing is tied and a.size() * b.size() <= 400, else
 // normal with the corrections for ties and for continuity (SciPy's "asymptotic"). The statistic is
 // U of `a`: how many pairs have the value of `a` above. Throws ValueError when a side is empty.
-Test mann_whitney(std::span<const double> a, std::span<const double> b);
+TestResult mann_whitney(std::span<const double> a, std::span<const double> b);
 // Welch's t: unequal variances, Welch-Satterthwaite degrees of freedom. Throws ValueError when a
 // side has fewer than two values. Two sides without any spread: p is 1 when equal, else 0.
-Test welch(std::span<const double> a, std::span<const double> b);
+TestResult welch(std::span<const double> a, std::span<const double> b);
 // Two-sided p of Student's t.
 double student_p(double t, double degrees);
 

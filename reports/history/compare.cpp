@@ -1,0 +1,125 @@
+#include "reports/history/compare.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+
+#include "lib/core/error.h"
+
+namespace flame::history {
+namespace {
+
+using records::BenchRow;
+using What = std::array<std::string, 8>;
+What what(const BenchRow& r) {
+  return {r.op,    r.case_name,    r.direction,   r.dtype,
+          r.sizes, r.compute_mode, r.temperature, r.implementation};
+}
+
+// The relative half width of the median's 95 % interval: 1.57 * IQR / sqrt(n) (McGill, Tukey &
+// Larsen 1978).
+double half_width(const BenchRow& r) {
+  return 1.57 * (r.q3_us - r.q1_us) / std::sqrt(double(r.samples)) / r.median_us;
+}
+
+std::string missing(const BenchRow& a, const BenchRow& b) {
+  for (const auto& [row, name] : {std::pair(&a, "A"), std::pair(&b, "B")}) {
+    if (row->op.empty()) return str_cat("only in the other run than ", name);
+    if (row->samples == 0) return str_cat("not measured in ", name, ": ", row->reason);
+  }
+  if (a.gpu != b.gpu) return str_cat("another GPU: ", a.gpu, ", ", b.gpu);
+  if (a.harness != b.harness) return str_cat("another harness: ", a.harness, ", ", b.harness);
+  return "";
+}
+
+// All but the correction for many rows.
+void judge(Compared& c, const CompareRule& rule) {
+  c.why = missing(c.a, c.b);
+  if (!c.why.empty()) return;
+  c.verdict = Verdict::kAmbiguous;
+  c.shift = c.b.median_us / c.a.median_us - 1;
+  const double least = std::max(rule.least_shift, c.floor);
+  const double known = std::hypot(half_width(c.a), half_width(c.b));
+  if (c.a.times_us.empty() || c.b.times_us.empty()) {
+    c.why = "the samples were not kept";
+    return;
+  }
+  c.p = mann_whitney(c.a.times_us, c.b.times_us).p;
+  if (std::abs(c.shift) <= least) {
+    if (known <= rule.least_shift)
+      c.verdict = Verdict::kSame;
+    else
+      c.why = str_cat("medians known to ", 100 * known, " % only");
+  } else if (c.p < rule.p) {
+    c.verdict = c.shift > 0 ? Verdict::kSlower : Verdict::kFaster;
+    c.why = str_cat("U test p = ", c.p, ", A/A floor ", 100 * c.floor, " %");
+  } else {
+    c.why = str_cat("the samples overlap: U test p = ", c.p);
+  }
+}
+
+void correct(Comparison& all, double rate) {
+  std::vector<double> p;
+  std::vector<Compared*> tested;
+  for (Compared& c : all.rows) {
+    if (c.verdict == Verdict::kNoData || c.a.times_us.empty() || c.b.times_us.empty()) continue;
+    p.push_back(c.p);
+    tested.push_back(&c);
+  }
+  const std::vector<bool> kept = benjamini_hochberg(p, rate);
+  for (std::size_t i = 0; i < tested.size(); ++i) {
+    Compared& c = *tested[i];
+    if (kept[i] || (c.verdict != Verdict::kSlower && c.verdict != Verdict::kFaster)) continue;
+    c.verdict = Verdict::kAmbiguous;
+    c.why += str_cat(", which is no surprise among ", p.size(), " rows");
+  }
+}
+
+}  // namespace
+
+std::size_t Comparison::count(Verdict v) const {
+  return std::size_t(
+      std::count_if(rows.begin(), rows.end(), [&](const Compared& c) { return c.verdict == v; }));
+}
+
+double aa_floor(const std::vector<double>& times_us) {
+  if (times_us.size() < 4) return 0;
+  std::vector<double> halves[2];
+  for (std::size_t i = 0; i < times_us.size(); ++i) halves[i % 2].push_back(times_us[i]);
+  return std::abs(median(halves[1]) / median(halves[0]) - 1);
+}
+
+Comparison compare_runs(const records::BenchRun& a, const records::BenchRun& b,
+                        const records::BenchRun* again, const CompareRule& rule) {
+  std::map<What, const BenchRow*> others, repeats;
+  for (const BenchRow& row : b.rows) others[what(row)] = &row;
+  if (again)
+    for (const BenchRow& row : again->rows) repeats[what(row)] = &row;
+  Comparison out;
+  for (const BenchRow& row : a.rows) {
+    Compared c;
+    c.a = row;
+    if (const auto found = others.find(what(row)); found != others.end()) {
+      c.b = *found->second;
+      others.erase(found);
+    }
+    c.floor = std::max(aa_floor(c.a.times_us), aa_floor(c.b.times_us));
+    if (const auto found = repeats.find(what(row));
+        found != repeats.end() && found->second->samples > 0 && row.samples > 0)
+      c.floor = std::max(c.floor, std::abs(found->second->median_us / row.median_us - 1));
+    judge(c, rule);
+    out.rows.push_back(std::move(c));
+  }
+  for (const BenchRow& row : b.rows) {
+    if (!others.contains(what(row))) continue;
+    Compared c;
+    c.b = row;
+    judge(c, rule);
+    out.rows.push_back(std::move(c));
+  }
+  correct(out, rule.discovery_rate);
+  return out;
+}
+
+}  // namespace flame::history

@@ -1,0 +1,213 @@
+#include "reports/history/regress.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "lib/core/error.h"
+
+namespace flame::history {
+namespace {
+
+// What a night's numbers come from. Two of them have nothing in common.
+struct Machine {
+  std::string gpu, driver, cuda, harness;
+  auto operator<=>(const Machine&) const = default;
+};
+Machine machine_of(const SeriesKey& k) { return {k.gpu, k.driver, k.cuda, k.harness}; }
+
+using Nights = std::map<std::string, double>;  // night: median over its runs, us
+
+Nights nights_of(const Series& series) {
+  std::map<std::string, std::vector<double>> all;
+  for (const Sample& s : series.samples)
+    if (s.row.samples > 0) all[s.night()].push_back(s.row.median_us);
+  Nights out;
+  for (const auto& [night, times] : all) out[night] = median(times);
+  return out;
+}
+
+std::vector<double> values_of(const Nights& nights) {
+  std::vector<double> out;
+  for (const auto& [night, value] : nights) out.push_back(value);
+  return out;
+}
+
+// The roof that the row comes nearest to is what would move it.
+const char* probe_of(const records::BenchRow& row) {
+  const std::pair<double, const char*> shares[] = {{row.share_copy, records::kRoofCopy},
+                                                   {row.share_read, records::kRoofRead},
+                                                   {row.share_gemm_bf16, records::kRoofGemmBf16},
+                                                   {row.share_gemm_f32, records::kRoofGemmF32}};
+  const auto* best = std::max_element(std::begin(shares), std::end(shares));
+  return best->first > 0 ? best->second : nullptr;
+}
+
+struct Probe {
+  Nights nights;
+  bool moved = false;
+};
+using Probes = std::map<std::pair<Machine, std::string>, Probe>;
+
+bool moved(const Judgement& j) { return j.stage != Stage::kNone; }
+
+// Times in units of the probe's time of the same night, where both were measured.
+Nights relative_to(const Nights& times, const Nights& probe) {
+  Nights out;
+  for (const auto& [night, value] : times)
+    if (const auto found = probe.find(night); found != probe.end())
+      out[night] = value / found->second;
+  return out;
+}
+
+SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::string& newest,
+                        const DetectRule& rule) {
+  SeriesVerdict v{series.key, {}, -1, false};
+  const Nights nights = nights_of(series);
+  const auto tonight = nights.find(newest);
+  if (tonight == nights.end()) {
+    const records::BenchRow& last = series.samples.back().row;
+    v.judgement.nights = nights.size();
+    v.judgement.why = series.samples.back().night() == newest && !last.reason.empty()
+                          ? "not measured: " + last.reason
+                          : "not measured on " + newest;
+    return v;
+  }
+  v.newest_us = tonight->second;
+  const char* name = probe_of(series.samples.back().row);
+  const auto probe = name ? probes.find({machine_of(series.key), name}) : probes.end();
+  if (probe != probes.end() && probe->second.moved) {
+    v.machine_moved = true;
+    v.judgement = judge_series(values_of(relative_to(nights, probe->second.nights)), rule);
+    v.judgement.why += str_cat(v.judgement.why.empty() ? "" : "; ", "the machine moved (", name,
+                               "): judged by the ratio to it");
+  } else {
+    v.judgement = judge_series(values_of(nights), rule);
+  }
+  return v;
+}
+
+void judge_floors(NightReport& report, const std::vector<const records::BenchRow*>& rows,
+                  const Thresholds& thresholds) {
+  for (const Floor& floor : thresholds.floors) {
+    bool held = false;
+    for (const records::BenchRow* row : rows) {
+      if (!floor.matches(*row)) continue;
+      held = true;
+      const std::string why = floor.missed_by(*row);
+      if (!why.empty())
+        report.missed.push_back({floor.name(),
+                                 str_cat(row->op, " ", row->case_name, " ", row->direction, " ",
+                                         row->dtype, " ", row->temperature),
+                                 why});
+    }
+    if (!held) report.idle_floors.push_back(floor.name());
+  }
+}
+
+void find_drifts(NightReport& report, const std::vector<RSeries>& worst_r) {
+  for (const RSeries& s : worst_r) {
+    std::vector<double> r;
+    for (const RPoint& p : s.points)
+      if (p.r >= 0) r.push_back(p.r);
+    const double factor = drift_of_r(r);
+    if (factor > 0)
+      report.drifts.push_back({s.op, s.check, s.dtype, s.device_name, r.back(), factor});
+  }
+}
+
+}  // namespace
+
+bool NightReport::machine_moved() const {
+  return std::any_of(probes.begin(), probes.end(),
+                     [](const SeriesVerdict& p) { return moved(p.judgement); });
+}
+
+std::size_t NightReport::count(Verdict v) const {
+  return std::size_t(std::count_if(series.begin(), series.end(), [&](const SeriesVerdict& s) {
+    return s.ours() && s.judgement.verdict == v;
+  }));
+}
+
+NightReport judge_night(const std::vector<Series>& series, const std::vector<RSeries>& worst_r,
+                        const Thresholds& thresholds, const DetectRule& rule) {
+  NightReport report;
+  // The newest run of each GPU says which driver, CUDA and harness its series go on with.
+  std::map<std::string, std::pair<std::string, Machine>> newest;
+  for (const Series& s : series) {
+    auto& [started, machine] = newest[s.key.gpu];
+    if (s.samples.back().started_utc >= started) {
+      started = s.samples.back().started_utc;
+      machine = machine_of(s.key);
+    }
+    report.night = std::max(report.night, s.samples.back().night());
+  }
+  check<ValueError>(!newest.empty(), "regress: the history holds no bench run");
+  const auto ended = [&](const Series& s) { return newest[s.key.gpu].second != machine_of(s.key); };
+
+  Probes probes;
+  for (const Series& s : series) {
+    if (s.key.op != records::kRoofOp || ended(s)) continue;
+    report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
+    // Keys are in order, cold before hot: the cold one stands for the device.
+    probes.try_emplace({machine_of(s.key), s.key.case_name},
+                       Probe{nights_of(s), moved(report.probes.back().judgement)});
+  }
+  std::vector<const records::BenchRow*> tonight;
+  for (const Series& s : series) {
+    if (s.key.op == records::kRoofOp) continue;
+    if (ended(s)) {
+      ++report.ended;
+      continue;
+    }
+    const std::string night = newest[s.key.gpu].first.substr(0, 10);
+    report.series.push_back(judge_one(s, probes, night, rule));
+    if (s.key.implementation == "flame" && s.samples.back().night() == night)
+      tonight.push_back(&s.samples.back().row);
+  }
+  std::vector<Judgement> all;
+  for (const SeriesVerdict& v : report.series) all.push_back(v.judgement);
+  correct_for_many(all);
+  for (std::size_t i = 0; i < all.size(); ++i) report.series[i].judgement = all[i];
+  judge_floors(report, tonight, thresholds);
+  find_drifts(report, worst_r);
+  return report;
+}
+
+Outcome outcome_of(const NightReport& report, FailOn fail_on) {
+  bool suspect = false;
+  for (const SeriesVerdict& v : report.series)
+    suspect =
+        suspect || (v.ours() && v.judgement.stage == Stage::kSuspect && v.judgement.shift > 0);
+  if (report.count(Verdict::kSlower) > 0 || !report.missed.empty() ||
+      (suspect && fail_on == FailOn::kSuspect))
+    return Outcome::kFail;
+  const std::size_t judged = report.count(Verdict::kSame) + report.count(Verdict::kFaster);
+  if (judged == 0 || report.count(Verdict::kAmbiguous) > 0 || !report.idle_floors.empty())
+    return Outcome::kInconclusive;
+  return Outcome::kPass;
+}
+
+void confirm_by(NightReport& report, const Comparison& comparison) {
+  for (SeriesVerdict& v : report.series) {
+    if (v.judgement.stage != Stage::kSuspect) continue;
+    for (const Compared& c : comparison.rows) {
+      // The night's machine itself: base and head ran in turn on it.
+      if (c.b.samples == 0 || key_of(c.b) != v.key) continue;
+      const bool slower = c.verdict == Verdict::kSlower && v.judgement.shift > 0;
+      const bool faster = c.verdict == Verdict::kFaster && v.judgement.shift < 0;
+      if (slower || faster) {
+        v.judgement.verdict = c.verdict;
+        v.judgement.stage = Stage::kConfirmed;
+        v.judgement.shift = c.shift;
+        v.judgement.why += "; confirmed by runs in turn: " + c.why;
+      } else if (c.verdict == Verdict::kSame) {
+        v.judgement.verdict = Verdict::kSame;
+        v.judgement.stage = Stage::kNone;
+        v.judgement.why += "; runs in turn show no difference";
+      }
+    }
+  }
+}
+
+}  // namespace flame::history

@@ -1,0 +1,120 @@
+#include "reports/history/thresholds.h"
+
+#include <fnmatch.h>
+
+#include <toml++/toml.h>
+#include <array>
+
+#include "lib/core/error.h"
+
+namespace flame::history {
+namespace {
+
+using Text = std::pair<const char*, std::string Floor::*>;
+constexpr std::array<Text, 7> kPatterns{{{"op", &Floor::op},
+                                         {"case", &Floor::case_name},
+                                         {"direction", &Floor::direction},
+                                         {"dtype", &Floor::dtype},
+                                         {"compute_mode", &Floor::compute_mode},
+                                         {"temperature", &Floor::temperature},
+                                         {"gpu", &Floor::gpu}}};
+using Limit = std::pair<const char*, double Floor::*>;
+constexpr std::array<Limit, 7> kLimits{{{"min_share_copy", &Floor::min_share_copy},
+                                        {"min_share_read", &Floor::min_share_read},
+                                        {"min_share_gemm_bf16", &Floor::min_share_gemm_bf16},
+                                        {"min_share_gemm_f32", &Floor::min_share_gemm_f32},
+                                        {"min_gbps", &Floor::min_gbps},
+                                        {"min_tflops", &Floor::min_tflops},
+                                        {"max_us", &Floor::max_us}}};
+
+[[noreturn]] void refuse(const std::string& path, const toml::source_region& at,
+                         const std::string& why) {
+  throw FileError(str_cat(path, ":", at.begin.line, ": ", why));
+}
+
+template <class List>
+auto* find(const List& list, const std::string& name) {
+  for (const auto& item : list)
+    if (name == item.first) return &item;
+  return static_cast<decltype(&*list.begin())>(nullptr);
+}
+
+Floor read_floor(const std::string& path, const toml::table& table) {
+  Floor floor;
+  bool limited = false;
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (const Text* pattern = find(kPatterns, name)) {
+      const auto text = node.value_exact<std::string>();
+      if (!text) refuse(path, node.source(), name + " is not a string");
+      floor.*pattern->second = *text;
+    } else if (const Limit* limit = find(kLimits, name)) {
+      const auto value = node.value<double>();
+      if (!node.is_number() || !(*value > 0))
+        refuse(path, node.source(), name + " is not positive");
+      floor.*limit->second = *value;
+      limited = true;
+    } else {
+      refuse(path, node.source(), "unknown key \"" + name + "\"");
+    }
+  }
+  if (!limited) refuse(path, table.source(), "a floor without a limit");
+  return floor;
+}
+
+}  // namespace
+
+bool Floor::matches(const records::BenchRow& row) const {
+  const std::pair<const std::string*, const std::string*> pairs[] = {
+      {&op, &row.op},       {&case_name, &row.case_name},       {&direction, &row.direction},
+      {&dtype, &row.dtype}, {&compute_mode, &row.compute_mode}, {&temperature, &row.temperature},
+      {&gpu, &row.gpu}};
+  for (const auto& [pattern, text] : pairs)
+    if (!pattern->empty() && fnmatch(pattern->c_str(), text->c_str(), 0) != 0) return false;
+  return true;
+}
+
+std::string Floor::missed_by(const records::BenchRow& row) const {
+  if (row.samples == 0) return "not measured: " + row.reason;
+  const std::tuple<const char*, double, double> lower[] = {
+      {"share of copy", min_share_copy, row.share_copy},
+      {"share of read", min_share_read, row.share_read},
+      {"share of the bf16 GEMM", min_share_gemm_bf16, row.share_gemm_bf16},
+      {"share of the f32 GEMM", min_share_gemm_f32, row.share_gemm_f32},
+      {"GB/s", min_gbps, row.gbps()},
+      {"TFLOP/s", min_tflops, row.tflops()}};
+  for (const auto& [what, limit, value] : lower)
+    if (limit > 0 && !(value >= limit)) return str_cat(what, " is ", value, ", floor ", limit);
+  if (max_us > 0 && !(row.median_us <= max_us))
+    return str_cat(row.median_us, " us, at most ", max_us);
+  return "";
+}
+
+std::string Floor::name() const {
+  std::string out;
+  for (const auto& [key, member] : kPatterns)
+    if (!(this->*member).empty()) out += (out.empty() ? "" : " ") + this->*member;
+  return out.empty() ? "everything" : out;
+}
+
+Thresholds read_thresholds(const std::string& path) {
+  Thresholds out;
+  try {
+    const toml::table file = toml::parse_file(path);
+    for (const auto& [key, node] : file) {
+      const toml::array* list = node.as_array();
+      if (key.str() != "floor" || !list)
+        refuse(path, node.source(),
+               "only [[floor]] tables are known, not \"" + std::string(key.str()) + "\"");
+      for (const toml::node& item : *list) {
+        if (!item.is_table()) refuse(path, item.source(), "a floor is not a table");
+        out.floors.push_back(read_floor(path, *item.as_table()));
+      }
+    }
+  } catch (const toml::parse_error& e) {
+    throw FileError(str_cat(path, ":", e.source().begin.line, ": ", e.description()));
+  }
+  return out;
+}
+
+}  // namespace flame::history
