@@ -17,7 +17,8 @@ int run(int argc, char** argv) {
   root.set_version_flag("--version", cli::build_info().version);
   const Command commands[] = {cli::add_info(root),    cli::add_doctor(root), cli::add_ops(root),
                               cli::add_verify(root),  cli::add_replay(root), cli::add_report(root),
-                              cli::add_kernels(root), cli::add_bench(root)};
+                              cli::add_kernels(root), cli::add_bench(root),  cli::add_record(root),
+                              cli::add_compare(root), cli::add_regress(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -31,6 +31,9 @@ Command add_verify(CLI::App& root);
 Command add_replay(CLI::App& root);
 Command add_report(CLI::App& root);
 Command add_kernels(CLI::App& root);
+Command add_record(CLI::App& root);
+Command add_compare(CLI::App& root);
+Command add_regress(CLI::App& root);
 Command add_bench(CLI::App& root);
 
 // The command line as it was given, quoted for a shell, without --out and the program's path.
