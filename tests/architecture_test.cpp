@@ -117,7 +117,8 @@ TEST(ArchitectureTest, OutsideLibrariesStayWhereTheyBelong) {
   // A library, and the only folders that may include it.
   const std::vector<std::pair<std::regex, std::vector<std::string>>> table = {
       {std::regex("^(unsupported/)?Eigen/"), {"reference/", "tests/", "conformance/", "bench/"}},
-      {std::regex("^boost/"), {"conformance/sim/"}},
+      {std::regex("^boost/"), {"conformance/sim/", "reports/history/"}},
+      {std::regex("^(SQLiteCpp/|sqlite3|toml)"), {"reports/history/"}},
       {std::regex("^(cuda|cublas|nvrtc|cuda_runtime|cublasLt|nvJitLink)[A-Za-z_]*\\.h$"),
        {"lib/driver/", "lib/jit/", "lib/blas/", "kernels/", "conformance/sim/", "tools/", "tests/",
         "conformance/witness/", "bench/"}},

@@ -3,7 +3,7 @@
 
 packages=(g++ cmake ninja-build ccache git libeigen3-dev libgtest-dev librapidcheck-dev
   libbenchmark-dev libboost-context-dev libcli11-dev libfmt-dev nlohmann-json3-dev libkainjow-mustache-dev
-  libxxhash-dev)
+  libxxhash-dev libsqlitecpp-dev libsqlite3-dev libtomlplusplus-dev)
 
 # say WORDS...: one line on stderr; data goes to stdout.
 say() { printf '%s\n' "$*" >&2; }
