@@ -28,6 +28,10 @@ void add_options(CLI::App& app, RunOptions& o) {
   app.add_option("--time-budget", o.seconds, "Seconds that the run may take, about; 0: no limit");
   app.add_option("--least-samples", o.rule.least, "Of every figure")->check(CLI::Range(1, 100000));
   app.add_option("--spread", o.rule.spread, "How well a median must be known to stop early");
+  app.add_option("--peer", o.peers, "Another program beside us: pytorch, or a command line");
+  app.add_option("--ways", o.ways, "Of the peers, globs: pytorch_eager,pytorch_compile");
+  app.add_option("--peer-timeout", o.peer_timeout, "Seconds a peer may take to answer");
+  app.add_flag("!--no-library-peers", o.in_process_peers, "Leave out cuBLASLt tuned by hand");
   app.add_option("--out", o.out, "Folder for bench.jsonl and run.json");
   app.add_flag("--list", o.list, "Only say what would be timed");
   app.add_flag("--json", o.json, "With --list: for other programs");

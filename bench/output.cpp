@@ -44,6 +44,40 @@ Json to_json(const AttrValue& value) {
       value);
 }
 
+Json json_of(const Item& item) {
+  Json attrs = Json::object(), inputs = Json::array(), outputs = Json::array();
+  for (const auto& [name, value] : item.attrs.items()) attrs[name] = to_json(value);
+  for (std::size_t i = 0; i < item.inputs.size(); ++i) {
+    const reference::InputSpec& spec = item.bench_case.inputs[i];
+    const TensorParam& param = item.op->inputs[std::min(i, item.op->inputs.size() - 1)];
+    const auto& order = item.bench_case.order;
+    const char* domain = spec.domain == reference::Domain::kIndices ? "indices"
+                         : spec.domain == reference::Domain::kMask  ? "mask"
+                                                                    : "normal";
+    inputs.push_back({{"name", param.name},
+                      {"list", param.list},
+                      {"defined", item.inputs[i].defined},
+                      {"shape", item.inputs[i].shape},
+                      {"dtype", name(item.inputs[i].dtype)},
+                      {"order", i < order.size() ? order[i] : IntList{}},
+                      {"domain", domain},
+                      {"low", spec.a},
+                      {"high", spec.b},
+                      {"grad", wants_grad(*item.op, i, item.inputs[i])}});
+  }
+  for (const TensorDesc& desc : item.outputs)
+    outputs.push_back({{"shape", desc.shape}, {"dtype", name(desc.dtype)}});
+  return {{"name", item.name()},
+          {"op", item.op->name},
+          {"case", item.bench_case.name},
+          {"dtype", name(item.dtype)},
+          {"tf32", item.tf32},
+          {"direction", to_string(item.direction)},
+          {"attrs", attrs},
+          {"inputs", inputs},
+          {"outputs", outputs}};
+}
+
 }  // namespace
 
 records::BenchRow to_record(const Row& row, const driver::Info& info, const Roofs& roofs,
@@ -158,45 +192,16 @@ void Table::line(const Row& row) {
     out_ << line;
     if (row.after && !row.after->throttle.empty()) out_ << ' ' << row.after->throttle;
   }
+  if (row.judged.r > 1) out_ << "  WRONG: " << row.judged.where << ' ' << row.judged.reason;
   if (!row.impossible.empty()) out_ << "  IMPOSSIBLE: " << row.impossible;
   out_ << '\n' << std::flush;
 }
 
+std::string to_json(const Item& item) { return json_of(item).dump(); }
+
 std::string to_json(const std::vector<Item>& items) {
   Json out = Json::array();
-  for (const Item& item : items) {
-    Json attrs = Json::object(), inputs = Json::array();
-    for (const auto& [name, value] : item.attrs.items()) attrs[name] = to_json(value);
-    for (std::size_t i = 0; i < item.inputs.size(); ++i) {
-      const reference::InputSpec& spec = item.bench_case.inputs[i];
-      const TensorParam& param = item.op->inputs[std::min(i, item.op->inputs.size() - 1)];
-      inputs.push_back(
-          {{"name", param.name},
-           {"list", param.list},
-           {"defined", item.inputs[i].defined},
-           {"shape", item.inputs[i].shape},
-           {"dtype", name(item.inputs[i].dtype)},
-           {"domain", spec.domain == reference::Domain::kIndices ? "indices"
-                      : spec.domain == reference::Domain::kMask  ? "mask"
-                                                                 : "normal"},
-           {"order", i < item.bench_case.order.size() ? item.bench_case.order[i] : IntList{}},
-           {"low", spec.a},
-           {"high", spec.b},
-           {"grad", wants_grad(*item.op, i, item.inputs[i])}});
-    }
-    Json outputs = Json::array();
-    for (const TensorDesc& desc : item.outputs)
-      outputs.push_back({{"shape", desc.shape}, {"dtype", name(desc.dtype)}});
-    out.push_back({{"name", item.name()},
-                   {"op", item.op->name},
-                   {"case", item.bench_case.name},
-                   {"dtype", name(item.dtype)},
-                   {"tf32", item.tf32},
-                   {"direction", to_string(item.direction)},
-                   {"attrs", attrs},
-                   {"inputs", inputs},
-                   {"outputs", outputs}});
-  }
+  for (const Item& item : items) out.push_back(json_of(item));
   return out.dump();
 }
 

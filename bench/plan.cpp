@@ -163,6 +163,14 @@ BenchCase scaled(BenchCase c, std::int64_t scale) {
   return c;
 }
 
+Item with_case(const Item& item, const BenchCase& bench_case) {
+  std::optional<Item> out = item_of(*item.contract, bench_case, item.dtype);
+  check<ValueError>(out.has_value(), "bench: ", item.name(), " does not scale");
+  out->tf32 = item.tf32;
+  out->direction = item.direction;
+  return *out;
+}
+
 std::vector<Item> plan(const PlanOptions& options) {
   check<ValueError>(options.scale >= 1, "bench: --scale ", options.scale, " is less than 1");
   bool any_op = false;

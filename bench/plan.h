@@ -48,6 +48,9 @@ std::vector<Item> plan(const PlanOptions& options);
 std::int64_t scaled(std::int64_t size, std::int64_t scale);
 reference::BenchCase scaled(reference::BenchCase bench_case, std::int64_t scale);
 
+// The same item with another case of its op.
+Item with_case(const Item& item, const reference::BenchCase& bench_case);
+
 // Whether input i takes part in backward: defined, floating and declared differentiable.
 bool wants_grad(const OpDef& op, std::size_t i, const TensorDesc& desc);
 

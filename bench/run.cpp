@@ -1,7 +1,13 @@
 #include "bench/run.h"
 
 #include <chrono>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
+#include <sstream>
+
+#include "bench/peers/cublaslt.h"
+#include "bench/peers/process.h"
 
 #include "conformance/runner/session.h"
 #include "conformance/sim/sim.h"
@@ -35,6 +41,19 @@ std::shared_ptr<driver::Driver> open(const std::string& name) {
                         name.find_first_not_of("0123456789", 5) == std::string::npos,
                     "--device ", name, " is none of sim, cuda, cuda:<index>");
   return driver::open_cuda(std::stoi(name.substr(5)));
+}
+
+// A peer's command by its name; else the words of a command line.
+std::vector<std::string> command_of(const std::string& peer) {
+  if (peer != "pytorch") {
+    std::istringstream words(peer);
+    return {std::istream_iterator<std::string>(words), {}};
+  }
+  // Beside the program, where it was carried to; else where it was built from.
+  const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  for (const auto& script : {self / "pytorch.py", std::filesystem::path("bench/peers/pytorch.py")})
+    if (std::filesystem::exists(script)) return {"python3", script.string()};
+  throw FileError("bench: pytorch.py is neither beside flame_bench nor in bench/peers");
 }
 
 std::vector<Temperature> temperatures(const std::string& text) {
@@ -73,6 +92,21 @@ Runner::Runner(const RunOptions& options, std::ostream& out)
       table_(out, session_->simulated()),
       began_(now()) {
   if (!options.out.empty()) folder_.emplace(options.out);
+  open_peers();
+}
+
+void Runner::open_peers() {
+  if (options_.in_process_peers)
+    if (auto blas = open_cublaslt(session_->device())) session_->add_peers(std::move(blas));
+  for (const std::string& peer : options_.peers) {
+    ProcessOptions o{.command = command_of(peer),
+                     .ways = options_.ways,
+                     .timeout_seconds = options_.peer_timeout};
+    auto source = std::make_unique<ExternalPeers>(o);
+    peers_.push_back(source->describe());
+    out_ << "peer: " << peers_.back() << '\n';
+    session_->add_peers(std::move(source));
+  }
 }
 
 void Runner::take(const std::vector<Row>& rows) {
@@ -134,6 +168,7 @@ bool Runner::finish() {
     m.command = options_.command;
     m.planned = std::int64_t(items_.size());
     m.seconds = now() - began_;
+    for (const std::string& peer : peers_) m.environment.emplace_back("peer", peer);
     folder_->write(m);
   }
   for (const std::string& failure : failures_) out_ << "FAILED " << failure << '\n';

@@ -18,6 +18,12 @@ struct RunOptions {
   StopRule rule;
   std::string temperature = "both";
   double seconds = 0;
+  // Programs that time the same items, each a command ("pytorch": bench/peers/pytorch.py), and the
+  // globs, comma separated, of the ways that take part.
+  std::vector<std::string> peers;
+  std::string ways = "*";
+  double peer_timeout = 300;
+  bool in_process_peers = true;
   std::string out, command;
   bool list = false, json = false;
 };
@@ -42,6 +48,7 @@ class Runner {
   bool finish();
 
  private:
+  void open_peers();
   void take(const std::vector<Row>& rows);
 
   RunOptions options_;
@@ -53,7 +60,7 @@ class Runner {
   Table table_;
   std::size_t done_ = 0;
   std::string problem_;
-  std::vector<std::string> failures_;
+  std::vector<std::string> failures_, peers_;
   double began_;
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "bench/host_cost.h"
+#include "bench/judging.h"
 #include "lib/core/error.h"
 #include "lib/tensor/runtime.h"
 
@@ -36,7 +37,7 @@ SessionOptions for_simulator(SessionOptions o) {
 }
 
 Session::Session(const Device& device, const SessionOptions& options)
-    : device_(device),
+    : device_(device.on(device.new_stream())),  // so that libraries can be given its handle
       options_(options),
       probes_(device_, options.displace_bytes),
       timer_(device_, probes_),
@@ -162,6 +163,8 @@ std::vector<Row> Session::run(const Item& item, std::size_t items_left) {
     for (auto& peer : source->peers(workload, timer_)) peers.push_back(std::move(peer));
   std::vector<Contender*> all{&ours};
   std::vector<Judged> judged(1);
+  // Who is faster by being less exact is shown as such: then FLAME is judged beside it.
+  if (!peers.empty()) judged[0] = judge_flame(device_, item);
   for (const auto& peer : peers) {
     all.push_back(peer.get());
     judged.push_back(peer->judge());

@@ -1,0 +1,62 @@
+#include "bench/roofs.h"
+
+#include <gtest/gtest.h>
+
+namespace flame::bench {
+namespace {
+
+const Limits kH200{.copy = 4800, .read = 4800, .teraflops = 989.5};
+const Limits kMeasured{.copy = 4000, .read = 4500, .teraflops = 790};
+
+TEST(DatasheetTest, IsFoundByTheDevicesName) {
+  ASSERT_NE(datasheet_of("NVIDIA H200"), nullptr);
+  EXPECT_EQ(datasheet_of("NVIDIA H200")->gigabytes_per_second, 4800);
+  EXPECT_EQ(datasheet_of("NVIDIA H100 80GB HBM3")->gigabytes_per_second, 3350);
+  EXPECT_EQ(datasheet_of("NVIDIA H100 PCIe")->gigabytes_per_second, 2000);
+  EXPECT_EQ(datasheet_of("some other card"), nullptr);
+}
+
+TEST(ShareTest, WorkAtTheRoofHasAShareOfOne) {
+  // 1 GB read and 1 GB written at 4000 GB/s take 0.5 ms; 9 GB read alone take 2 ms.
+  EXPECT_DOUBLE_EQ(*share_of(kMeasured, {.read = 1e9, .written = 1e9}, 0.5), 1);
+  EXPECT_DOUBLE_EQ(*share_of(kMeasured, {.read = 9e9}, 4), 0.5);
+  EXPECT_DOUBLE_EQ(*share_of(kMeasured, {.written = 4e9}, 1), 1);
+  // A product is under the lower of its two roofs: 790 TFLOP/s here.
+  EXPECT_DOUBLE_EQ(*share_of(kMeasured, {.flops = 790e9, .read = 1e8, .written = 1e8}, 2), 0.5);
+  EXPECT_FALSE(share_of({}, {.read = 1}, 1).has_value());
+}
+
+TEST(ImpossibleTest, AboveTheMemorysRateFails) {
+  const Traffic copy{.read = 4.8e9, .written = 4.8e9};  // 2 ms at 4800 GB/s
+  EXPECT_EQ(impossible(copy, 2.01, Temperature::kCold, 0, kMeasured, kH200), "");
+  EXPECT_NE(impossible(copy, 1.99, Temperature::kCold, 0, kMeasured, kH200), "");
+}
+
+TEST(ImpossibleTest, WhatTheCacheMayHoldIsNotCounted) {
+  const std::size_t l2 = 50u << 20;
+  const Traffic fill{.written = 64e6};  // of which the L2 can hold 52 MB when it ends
+  EXPECT_EQ(impossible(fill, 0.01, Temperature::kCold, l2, kMeasured, kH200), "");
+  EXPECT_NE(impossible(fill, 0.001, Temperature::kCold, l2, kMeasured, kH200), "");
+  const Traffic hot{.read = 48e6, .written = 48e6};
+  EXPECT_EQ(impossible(hot, 0.005, Temperature::kHot, l2, kMeasured, kH200), "");
+  EXPECT_NE(impossible(hot, 0.005, Temperature::kCold, l2, kMeasured, kH200), "");
+}
+
+TEST(ImpossibleTest, AboveTheTensorCoresFails) {
+  const Traffic product{.flops = 989.5e9};
+  EXPECT_EQ(impossible(product, 1.01, Temperature::kHot, 0, kMeasured, kH200), "");
+  EXPECT_NE(impossible(product, 0.99, Temperature::kHot, 0, kMeasured, kH200), "");
+}
+
+TEST(ImpossibleTest, AnUnknownCardIsHeldToItsOwnRoofs) {
+  const Traffic read{.read = 4.5e9};
+  EXPECT_EQ(impossible(read, 0.9, Temperature::kCold, 0, kMeasured, std::nullopt), "");
+  EXPECT_NE(impossible(read, 0.8, Temperature::kCold, 0, kMeasured, std::nullopt), "");
+}
+
+TEST(ImpossibleTest, NoTimeIsNoTime) {
+  EXPECT_NE(impossible({}, 0, Temperature::kCold, 0, kMeasured, kH200), "");
+}
+
+}  // namespace
+}  // namespace flame::bench
