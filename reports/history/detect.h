@@ -20,8 +20,8 @@ struct DetectRule {
   double suspect_sigmas = 4;  // one night beyond both is suspect
   double least_shift = 0.02;
   // Confirmed: this many nights in a row beyond confirm_sigmas (of the same sign) and least_shift.
-  // In a row, not "2 of 3": with one slow night in twenty, two of three nights are slow by chance
-  // in one month of seven.
+  // In a row, not "2 of 3 beyond suspect_sigmas": with one slow night in twenty, two of three are
+  // slow by chance in one month of eight, and four sigmas miss a quarter of the steps of 5 %.
   std::size_t confirm_nights = 3;
   double confirm_sigmas = 2;
   double unstable = 0.02;   // a robust sigma above this share cannot show a 5 % change: AMBIGUOUS

@@ -13,10 +13,26 @@ std::string dump(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-Json changes_of(const Judgement& j) {
+// A change lies between two nights' commits.
+Json changes_of(const SeriesVerdict& v) {
   Json out = Json::array();
-  for (const ChangePoint& c : j.changes)
-    out.push_back({{"index", c.index}, {"before", c.before}, {"after", c.after}, {"p", c.p}});
+  for (const ChangePoint& c : v.judgement.changes) {
+    const NightPoint &last = v.points[c.index - 1], &first = v.points[c.index];
+    out.push_back({{"night", first.night},
+                   {"commit_before", last.commit},
+                   {"commit_after", first.commit},
+                   {"before", c.before},
+                   {"after", c.after},
+                   {"shift", c.shift()},
+                   {"p", c.p}});
+  }
+  return out;
+}
+
+Json points_of(const SeriesVerdict& v) {
+  Json out = Json::array();
+  for (const NightPoint& n : v.points)
+    out.push_back({{"night", n.night}, {"commit", n.commit}, {"us", n.us}, {"judged", n.judged}});
   return out;
 }
 
@@ -44,7 +60,8 @@ Json series_of(const SeriesVerdict& v) {
           {"shift", j.shift},
           {"p", j.p},
           {"machine_moved", v.machine_moved},
-          {"changes", changes_of(j)},
+          {"changes", changes_of(v)},
+          {"points", points_of(v)},
           {"why", j.why}};
 }
 

@@ -16,20 +16,25 @@ struct Machine {
 };
 Machine machine_of(const SeriesKey& k) { return {k.gpu, k.driver, k.cuda, k.harness}; }
 
-using Nights = std::map<std::string, double>;  // night: median over its runs, us
+using Nights = std::vector<NightPoint>;
 
 Nights nights_of(const Series& series) {
-  std::map<std::string, std::vector<double>> all;
-  for (const Sample& s : series.samples)
-    if (s.row.samples > 0) all[s.night()].push_back(s.row.median_us);
+  std::map<std::string, std::vector<double>> times;
+  std::map<std::string, std::string> commits;
+  for (const Sample& s : series.samples) {
+    if (s.row.samples == 0) continue;
+    times[s.night()].push_back(s.row.median_us);
+    commits[s.night()] = s.commit;
+  }
   Nights out;
-  for (const auto& [night, times] : all) out[night] = median(times);
+  for (const auto& [night, all] : times)
+    out.push_back({night, commits[night], median(all), median(all)});
   return out;
 }
 
 std::vector<double> values_of(const Nights& nights) {
   std::vector<double> out;
-  for (const auto& [night, value] : nights) out.push_back(value);
+  for (const NightPoint& n : nights) out.push_back(n.judged);
   return out;
 }
 
@@ -53,36 +58,37 @@ bool moved(const Judgement& j) { return j.stage != Stage::kNone; }
 
 // Times in units of the probe's time of the same night, where both were measured.
 Nights relative_to(const Nights& times, const Nights& probe) {
+  std::map<std::string, double> unit;
+  for (const NightPoint& n : probe) unit[n.night] = n.us;
   Nights out;
-  for (const auto& [night, value] : times)
-    if (const auto found = probe.find(night); found != probe.end())
-      out[night] = value / found->second;
+  for (const NightPoint& n : times)
+    if (const auto found = unit.find(n.night); found != unit.end())
+      out.push_back({n.night, n.commit, n.us, n.us / found->second});
   return out;
 }
 
 SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::string& newest,
                         const DetectRule& rule) {
-  SeriesVerdict v{series.key, {}, -1, false};
-  const Nights nights = nights_of(series);
-  const auto tonight = nights.find(newest);
-  if (tonight == nights.end()) {
-    const records::BenchRow& last = series.samples.back().row;
-    v.judgement.nights = nights.size();
-    v.judgement.why = series.samples.back().night() == newest && !last.reason.empty()
-                          ? "not measured: " + last.reason
+  SeriesVerdict v{series.key, {}, nights_of(series), -1, false};
+  if (v.points.empty() || v.points.back().night != newest) {
+    const Sample& last = series.samples.back();
+    v.judgement.nights = v.points.size();
+    v.judgement.why = last.night() == newest && !last.row.reason.empty()
+                          ? "not measured: " + last.row.reason
                           : "not measured on " + newest;
     return v;
   }
-  v.newest_us = tonight->second;
+  v.newest_us = v.points.back().us;
   const char* name = probe_of(series.samples.back().row);
   const auto probe = name ? probes.find({machine_of(series.key), name}) : probes.end();
   if (probe != probes.end() && probe->second.moved) {
     v.machine_moved = true;
-    v.judgement = judge_series(values_of(relative_to(nights, probe->second.nights)), rule);
+    v.points = relative_to(v.points, probe->second.nights);
+    v.judgement = judge_series(values_of(v.points), rule);
     v.judgement.why += str_cat(v.judgement.why.empty() ? "" : "; ", "the machine moved (", name,
                                "): judged by the ratio to it");
   } else {
-    v.judgement = judge_series(values_of(nights), rule);
+    v.judgement = judge_series(values_of(v.points), rule);
   }
   return v;
 }
@@ -151,7 +157,7 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
     report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
     // Keys are in order, cold before hot: the cold one stands for the device.
     probes.try_emplace({machine_of(s.key), s.key.case_name},
-                       Probe{nights_of(s), moved(report.probes.back().judgement)});
+                       Probe{report.probes.back().points, moved(report.probes.back().judgement)});
   }
   std::vector<const records::BenchRow*> tonight;
   for (const Series& s : series) {

@@ -10,9 +10,17 @@
 
 namespace flame::history {
 
+// One night of a series.
+struct NightPoint {
+  std::string night, commit;  // of the night's last run
+  double us = -1;             // median over the night's runs
+  double judged = -1;         // what the detector saw: us, or us / the probe's us
+};
+
 struct SeriesVerdict {
   SeriesKey key;
-  Judgement judgement;
+  Judgement judgement;             // judgement.changes count in `points`
+  std::vector<NightPoint> points;  // oldest first
   double newest_us = -1;
   // The probe of this series moved on this night, so the ratio to it was judged, not the time.
   bool machine_moved = false;

@@ -111,6 +111,23 @@ TEST_F(RegressTest, AMovedMachineIsNotTheCode) {
   EXPECT_NEAR(of(report, "log").judgement.shift, 0.08, 0.02);
 }
 
+// Long after, when the baseline has followed, the history still says when and between which
+// commits.
+TEST_F(RegressTest, AChangeIsDated) {
+  nights(90, [](int n, Times& t, auto&) {
+    if (n >= 40) t.exp *= 1.05;
+  });
+  const NightReport report = judged();
+  EXPECT_EQ(of(report, "exp").judgement.verdict, Verdict::kSame) << "fifty nights ago";
+  const auto json = nlohmann::json::parse(to_json(report));
+  for (const auto& series : json["series"]) {
+    EXPECT_EQ(series["changes"].size(), series["op"] == "exp" ? 1u : 0u);
+    if (series["op"] == "exp") {
+      EXPECT_EQ(series["changes"][0]["night"], night(40).substr(0, 10));
+    }
+  }
+}
+
 TEST_F(RegressTest, ASlowerPeerFailsNothing) {
   nights(33, [](int n, Times&, std::vector<BenchRow>& more) {
     more.push_back(bench_row("exp", n < 30 ? 300 + n % 3 : 400));
@@ -221,6 +238,8 @@ TEST_F(RegressTest, JsonSaysTheSame) {
   EXPECT_EQ(json["outcome"], "pass");
   EXPECT_EQ(json["series"].size(), 2u);
   EXPECT_EQ(json["counts"]["SAME"], 2);
+  EXPECT_EQ(json["series"][0]["points"].size(), 30u);
+  EXPECT_EQ(json["series"][0]["points"][29]["night"], night(29).substr(0, 10));
 }
 
 // ---- two runs side by side ----
