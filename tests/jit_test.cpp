@@ -23,6 +23,7 @@ TEST_F(JitTest, CompilesForEveryArchitecture) {
     for (const CompiledEntry& e : out.entries) {
       EXPECT_NO_THROW(verify_image(out.image, arch, e.lowered));
       EXPECT_GT(e.resources.registers, 0);
+      EXPECT_GT(e.resources.parameters, 0u);  // no export goes without
       EXPECT_GT(e.resources.code_bytes, 0u);
       EXPECT_EQ(e.resources.max_threads, 96);
       EXPECT_EQ(e.resources.spill_bytes, 0u);

@@ -80,7 +80,7 @@ class CudaDriver final : public Driver {
 
  private:
   void read_info(int index);
-  void find_parameters(LoadedKernel& kernel) const;
+  void find_parameters(LoadedKernel& kernel, std::size_t count) const;
   void check_arguments(const LoadedKernel& kernel, std::span<const Arg> args) const;
   void grant_shared(LoadedKernel& kernel, unsigned bytes);
   CUstream stream(StreamHandle handle) const {

@@ -32,7 +32,7 @@ KernelHandle CudaDriver::load(const Image& image, const KernelId& id) {
                 "cuModuleGetFunction", doing);
     // Now, not at the first launch, which must not stall what else runs.
     api_->check(api_->cuFuncLoad(kernel->function), "cuFuncLoad", doing);
-    find_parameters(*kernel);
+    find_parameters(*kernel, jit::read_resources(image.bytes, image.entry).parameters);
   } catch (...) {
     api_->cuModuleUnload(kernel->module);
     throw;
@@ -42,12 +42,13 @@ KernelHandle CudaDriver::load(const Image& image, const KernelId& id) {
   return reinterpret_cast<KernelHandle>(kernels_.back().get());
 }
 
-void CudaDriver::find_parameters(LoadedKernel& kernel) const {
-  for (std::size_t i = 0;; ++i) {
+// The image says how many there are: asking the driver past the last one is an error of its own,
+// and compute-sanitizer rightly reports it.
+void CudaDriver::find_parameters(LoadedKernel& kernel, std::size_t count) const {
+  for (std::size_t i = 0; i < count; ++i) {
     std::size_t offset = 0, size = 0;
-    const CUresult result = api_->cuFuncGetParamInfo(kernel.function, i, &offset, &size);
-    if (result == CUDA_ERROR_INVALID_VALUE) break;  // past the last one
-    api_->check(result, "cuFuncGetParamInfo", "while loading ", kernel.name);
+    api_->check(api_->cuFuncGetParamInfo(kernel.function, i, &offset, &size), "cuFuncGetParamInfo",
+                "while loading ", kernel.name);
     kernel.parameters.push_back(size);
   }
   int shared = 0;

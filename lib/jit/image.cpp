@@ -15,7 +15,8 @@ namespace {
 
 constexpr unsigned kMachineCuda = 190;
 // Attributes of .nv.info and .nv.compat: {format, attribute, 16-bit value or size, payload}.
-constexpr unsigned char kAttrMaxThreads = 0x05, kAttrRegisterCount = 0x2f, kAttrFrameSize = 0x11;
+constexpr unsigned char kAttrMaxThreads = 0x05, kAttrRegisterCount = 0x2f, kAttrFrameSize = 0x11,
+                        kAttrParameter = 0x17, kAttrParameter2 = 0x45;  // one each
 constexpr unsigned char kCompatIsaClass = 0x09;
 constexpr unsigned char kFormatSized = 4;
 
@@ -206,6 +207,7 @@ Resources read_resources(std::span<const std::byte> image, std::string_view entr
     each_attribute(info->data, [&](unsigned char attribute, auto, auto payload) {
       if (attribute == kAttrMaxThreads)
         out.max_threads = int(read_at<std::uint32_t>(payload, 0).value_or(0));
+      out.parameters += attribute == kAttrParameter || attribute == kAttrParameter2;
     });
   if (const Section* shared = elf.find(str_cat(".nv.shared.", entry))) {
     // From sm_90 on the first KiB of every block's shared memory is the system's own.

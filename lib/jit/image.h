@@ -15,6 +15,7 @@ struct Resources {
   std::size_t stack_bytes = 0;    // per thread, local arrays included
   std::size_t spill_bytes = 0;    // stored and loaded per thread because registers ran out
   std::size_t code_bytes = 0;
+  std::size_t parameters = 0;     // how many the kernel takes
   bool operator==(const Resources&) const = default;
 };
 
