@@ -17,17 +17,18 @@ namespace {
 // what a stream's queue holds (1024): a full queue would time the device.
 class HostContender final : public Contender {
  public:
-  HostContender(std::string name, const Device& device, int calls, std::function<void()> call)
-      : name_(std::move(name)), device_(device), calls_(calls), call_(std::move(call)) {}
+  HostContender(std::string name, int calls, std::function<void()> call,
+                std::function<void()> drain)
+      : name_(std::move(name)), calls_(calls), call_(std::move(call)), drain_(std::move(drain)) {}
   std::string name() const override { return name_; }
   std::vector<double> time(Temperature, int count) override {
     std::vector<double> out;
     for (int i = 0; i < count; ++i) {
-      device_.synchronize();
+      drain_();
       const auto begin = std::chrono::steady_clock::now();
       for (int k = 0; k < calls_; ++k) call_();
       const std::chrono::duration<double, std::milli> ms = std::chrono::steady_clock::now() - begin;
-      device_.synchronize();
+      drain_();
       out.push_back(ms.count() / calls_);
     }
     return out;
@@ -35,9 +36,8 @@ class HostContender final : public Contender {
 
  private:
   std::string name_;
-  Device device_;
   int calls_;
-  std::function<void()> call_;
+  std::function<void()> call_, drain_;
 };
 
 // cuLaunchKernel without anything around it, on a stream of its own in the current context.
@@ -49,6 +49,7 @@ class RawLaunch {
     check<DriverError>(bool(library_), library_.problem());
     resolve(launch_, "cuLaunchKernel");
     resolve(destroy_stream_, "cuStreamDestroy_v2");
+    resolve(synchronize_, "cuStreamSynchronize");
     resolve(unload_, "cuModuleUnload");
     int (*load)(void**, const void*) = nullptr;
     int (*find)(void**, void*, const char*) = nullptr;
@@ -69,6 +70,9 @@ class RawLaunch {
     const int result = launch_(function_, 1, 1, 1, 32, 1, 1, 0, stream_, nullptr, nullptr);
     check<DriverError>(result == 0, "cuLaunchKernel: error ", result);
   }
+  void drain() const {
+    check<DriverError>(synchronize_(stream_) == 0, "bench: bare launches failed");
+  }
 
  private:
   template <class F>
@@ -80,6 +84,7 @@ class RawLaunch {
   int (*launch_)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
                  void**, void**) = nullptr;
   int (*destroy_stream_)(void*) = nullptr;
+  int (*synchronize_)(void*) = nullptr;
   int (*unload_)(void*) = nullptr;
   void *module_ = nullptr, *function_ = nullptr, *stream_ = nullptr;
 };
@@ -104,7 +109,8 @@ HostCost::HostCost(const Device& device, Probes& probes, int calls)
   device.synchronize();  // and so the device's context is current on this thread
   driver::Driver& driver = device.runtime().driver();
   const auto add_call = [&](const char* name, std::function<void()> call) {
-    p.contenders.push_back(std::make_unique<HostContender>(name, device, calls, std::move(call)));
+    p.contenders.push_back(std::make_unique<HostContender>(name, calls, std::move(call),
+                                                           [&p] { p.device.synchronize(); }));
   };
   add_call("flame", [&p] {
     const NoGradGuard no_grad;
@@ -119,7 +125,8 @@ HostCost::HostCost(const Device& device, Probes& probes, int calls)
   });
   if (device.info().kind != driver::Kind::kCuda) return;
   p.raw = std::make_unique<RawLaunch>(probes.nothing_image());
-  add_call("cuLaunchKernel", [&p] { (*p.raw)(); });
+  p.contenders.push_back(std::make_unique<HostContender>(
+      "cuLaunchKernel", calls, [&p] { (*p.raw)(); }, [&p] { p.raw->drain(); }));
 }
 
 HostCost::~HostCost() = default;

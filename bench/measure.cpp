@@ -12,6 +12,9 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// What takes this long is sampled once a stop, so that slow work does not eat the run.
+constexpr double kSlowMs = 20;
+
 double median_of(std::vector<double> v) { return summarise(std::move(v)).median; }
 
 // One stop at one contender; gives what it took, empty when it was left out.
@@ -42,9 +45,11 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
   const auto clock = how.seconds ? how.seconds : steady_seconds;
   const std::size_t n = contenders.size();
   std::vector<Series> all(n);
+  int stops = how.visit;
   for (std::size_t i = 0; i < n; ++i) {
     all[i].name = contenders[i]->name();
-    visit(*contenders[i], all[i], i == 0, temperature, 1);
+    const auto first = visit(*contenders[i], all[i], i == 0, temperature, 1);
+    if (!first.empty() && first[0] > kSlowMs) stops = 1;
   }
   const double begin = clock();
   const auto done = [&](int rounds) {
@@ -59,7 +64,7 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
     for (const bool back : {false, true})
       for (std::size_t k = 0; k < n; ++k) {
         const std::size_t i = back ? n - 1 - k : k;
-        const auto times = visit(*contenders[i], all[i], i == 0, temperature, how.visit);
+        const auto times = visit(*contenders[i], all[i], i == 0, temperature, stops);
         taken[i].insert(taken[i].end(), times.begin(), times.end());
       }
     for (std::size_t i = 0; i < n; ++i) {

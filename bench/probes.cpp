@@ -26,8 +26,9 @@ void launch_probe(driver::Driver& driver, driver::KernelHandle kernel, unsigned 
   driver.launch(kernel, {{blocks}, {threads}, 0, stream}, list);
 }
 
-// The probes' text, with the headers of the library's kernels.
-const std::vector<jit::EmbeddedFile>& sources() {
+}  // namespace
+
+std::span<const jit::EmbeddedFile> probe_sources() {
   static const std::vector<jit::EmbeddedFile> files = [] {
     std::vector<jit::EmbeddedFile> all{{"probe.cu", kProbeSource}};
     for (const jit::EmbeddedFile& file : jit::embedded_files()) all.push_back(file);
@@ -35,8 +36,6 @@ const std::vector<jit::EmbeddedFile>& sources() {
   }();
   return files;
 }
-
-}  // namespace
 
 Probes::Probes(const Device& device, std::size_t displace_bytes)
     : device_(device), driver_(device.runtime().driver()), displace_bytes_(displace_bytes) {
@@ -63,7 +62,7 @@ driver::KernelHandle Probes::load(const char* name, driver::Image* image) {
   // The simulated device has the probes compiled in; on CUDA the library's compiler takes our text.
   driver::Image made;
   if (device_.info().kind == driver::Kind::kCuda) {
-    static jit::Compiler compiler(std::make_shared<jit::DiskCache>(), sources());
+    static jit::Compiler compiler(std::make_shared<jit::DiskCache>(), probe_sources());
     made = compiler.compile(id, device_.info().arch);
   } else {
     made = driver_.compile(id);

@@ -3,11 +3,18 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "lib/driver/driver.h"
+#include "lib/jit/embedded.h"
 #include "lib/tensor/device.h"
 
 namespace flame::bench {
+
+// The probes' text with the headers it includes, for the run-time compiler.
+std::span<const jit::EmbeddedFile> probe_sources();
+inline constexpr const char* kProbeNames[] = {"probe_read", "probe_copy", "probe_spin",
+                                              "probe_nothing"};
 
 class Probes {
  public:

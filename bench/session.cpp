@@ -66,6 +66,7 @@ void Session::add_roof_rows(std::vector<Row>& out) {
   const auto before = monitor_->read();
   roofs_ = measure_roofs(device_, probes_, timer_, options_.roof_sizes, rule_for(kProbeShare));
   const auto after = monitor_->read();
+  device_.empty_cache();
   for (const Roof& roof : roofs_.probes) {
     Row row{.op = roof.op, .case_name = roof.name, .dtype = roof.dtype};
     row.compute_mode = roof.compute_mode;

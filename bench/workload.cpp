@@ -130,19 +130,24 @@ Traffic Workload::forward_traffic() const {
 
 Traffic Workload::backward_traffic() const {
   Traffic t;
-  std::set<const void*> read;  // an input that is saved twice is read once
-  const auto count_read = [&](const Tensor& x) {
-    if (read.insert(x.data()).second) t.read += bytes_of(x.desc());
+  std::set<const void*> seen;  // an input that is saved twice is read once
+  const auto count = [&](const Tensor& x, double& to) {
+    if (seen.insert(x.impl()->storage.get()).second)
+      to += std::min(bytes_of(x.desc()), double(x.impl()->storage->bytes));
   };
-  for (const Tensor& g : grad_outputs_) count_read(g);
+  for (const Tensor& g : grad_outputs_) count(g, t.read);
   std::set<const void*> theirs;
   for (const Tensor& x : inputs_)
-    if (x.defined()) theirs.insert(x.data());
-  for (const Tensor& x : outputs_) theirs.insert(x.data());
+    if (x.defined()) theirs.insert(x.impl()->storage.get());
+  for (const Tensor& x : outputs_) theirs.insert(x.impl()->storage.get());
   if (const auto& node = outputs_[0].impl()->grad_fn)
     for (const SavedTensor& saved : node->saved)
-      if (saved.tensor.defined() && theirs.contains(saved.tensor.data())) count_read(saved.tensor);
-  for (const Tensor& x : wanted_) t.written += bytes_of(x.desc());
+      if (saved.tensor.defined() && theirs.contains(saved.tensor.impl()->storage.get()))
+        count(saved.tensor, t.read);
+  // A gradient that is a view of the output's is not written, and then nothing is read for it.
+  for (const Tensor& gradient : backward(outputs_, true))
+    if (gradient.defined()) count(gradient, t.written);
+  if (t.written == 0) return {};
   t.flops = double(wanted_.size()) * item_.op->cost(item_.inputs, item_.attrs).flops;
   return t;
 }

@@ -51,7 +51,7 @@ DEV_EXPORT(probe_copy)
 // Keeps one warp busy without touching memory, so that the host can queue what is timed behind it:
 // a chain of dependent multiply-adds, 4 cycles each on sm_80 to sm_100.
 __global__ void probe_spin(float* out, long long rounds) {
-  float x = 1;
+  float x = (float)rounds;  // tends to 1
   for (long long i = 0; i < rounds; ++i) x = fmaf(x, 0.5f, 0.5f);
   if (x < 0) *out = x;  // never, and no compiler knows
 }
