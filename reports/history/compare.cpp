@@ -47,10 +47,13 @@ void judge(Compared& c, const CompareRule& rule) {
   }
   c.p = mann_whitney(c.a.times_us, c.b.times_us).p;
   if (std::abs(c.shift) <= least) {
-    if (known <= rule.least_shift)
+    // Where a change of least_shift could hide, nothing is called the same.
+    if (std::max({std::abs(c.shift), known, c.floor}) <= rule.least_shift)
       c.verdict = Verdict::kSame;
-    else
+    else if (known > c.floor)
       c.why = str_cat("medians known to ", 100 * known, " % only");
+    else
+      c.why = str_cat("within the A/A floor of ", 100 * c.floor, " %");
   } else if (c.p < rule.p) {
     c.verdict = c.shift > 0 ? Verdict::kSlower : Verdict::kFaster;
     c.why = str_cat("U test p = ", c.p, ", A/A floor ", 100 * c.floor, " %");

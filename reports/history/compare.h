@@ -33,9 +33,10 @@ double aa_floor(const std::vector<double>& times_us);
 
 // Rows are paired by what they measure, in whatever software; on another GPU or by another harness
 // nothing is paired (NO-DATA). SLOWER and FASTER need all of: p below the rule's, a shift above
-// least_shift, above the floor, and significance among all rows. SAME needs a shift inside and
-// medians known well enough to say so. The rest is AMBIGUOUS.
-// `again`: another run of a's code; where given, its shift against a is part of the floor.
+// least_shift, above the floor, and significance among all rows. SAME needs a shift
+// within least_shift, and medians and floor good enough to have seen a larger one. The rest is
+// AMBIGUOUS. `again`: another run of a's code; where given, its shift against a is part of the
+// floor.
 Comparison compare_runs(const records::BenchRun& a, const records::BenchRun& b,
                         const records::BenchRun* again = nullptr, const CompareRule& rule = {});
 

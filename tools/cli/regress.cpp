@@ -32,7 +32,7 @@ std::vector<std::string> line_of(const SeriesVerdict& v) {
           std::to_string(v.judgement.nights),
           v.newest_us > 0 ? figure(v.newest_us) : "-",
           judged ? percent(v.judgement.shift) : "-",
-          judged ? percent(v.judgement.sigma) : "-",
+          judged ? figure(100 * v.judgement.sigma, 2) + "%" : "-",
           painted(v.judgement.verdict),
           history::to_string(v.judgement.stage),
           v.judgement.why};
