@@ -58,6 +58,31 @@ struct GeluTanh {
   }
 };
 
+// By e^-|x|, which cannot overflow.
+struct Sigmoid {
+  template <class A>
+  static __device__ A forward(A x) {
+    const A e = dev::exp(x < A(0) ? x : -x);
+    return (x < A(0) ? e : A(1)) / (A(1) + e);
+  }
+  template <class A>
+  static __device__ A gradient(A x, A g) {
+    const A e = dev::exp(x < A(0) ? x : -x);
+    return g * e / ((A(1) + e) * (A(1) + e));
+  }
+};
+
+namespace dev {
+// F::gradient(x, g) or, where it takes numbers, F::gradient(x, g, numbers).
+template <class F, class A>
+__device__ __forceinline__ A call_gradient(const Numbers& numbers, A x, A g) {
+  if constexpr (requires { F::gradient(x, g, numbers); })
+    return F::gradient(x, g, numbers);
+  else
+    return F::gradient(x, g);
+}
+}  // namespace dev
+
 // Memory traffic: numel * 2 * sizeof(T).
 template <class F, class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
@@ -65,20 +90,22 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided y,
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Numbers numbers) {
-  dev::Lane<T, V> in[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[2] = {};
-    dev::locate(extent, index, offset, y, x);
-    at[u] = offset[0];
-    in[u].fetch_from(extent, x, offset[1], count);
-  });
-  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
-    dev::Vec<T, V> out;
+  dev::by_block<V>(extent, [&](auto whole) {
+    dev::Lane<T, V> in[dev::kUnroll];
+    long long at[dev::kUnroll];
+    dev::for_vectors<V, whole.value>(extent, [&](int u, long long index, long long count) {
+      long long offset[2] = {};
+      dev::locate(extent, index, offset, y, x);
+      at[u] = offset[0];
+      in[u].fetch_from(extent, x, offset[1], count);
+    });
+    dev::for_vectors<V, whole.value>(extent, [&](int u, long long, long long count) {
+      dev::Acc<T> v[V];
+      in[u].values(x, v);
 #pragma unroll
-    for (int j = 0; j < V; ++j)
-      out.v[j] = dev::store<T>(dev::call_forward<F>(numbers, in[u].get(x, j)));
-    dev::put<T, V>(y, at[u], out, count);
+      for (int j = 0; j < V; ++j) v[j] = dev::call_forward<F>(numbers, v[j]);
+      dev::put_values<T, V>(y, at[u], v, count);
+    });
   });
 }
 
@@ -90,26 +117,24 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::Lane<T, V> in[dev::kUnroll], up[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[3] = {};
-    dev::locate(extent, index, offset, gx, x, g);
-    at[u] = offset[0];
-    in[u].fetch_from(extent, x, offset[1], count);
-    up[u].fetch_from(extent, g, offset[2], count);
-  });
-  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
-    dev::Vec<T, V> out;
+  dev::by_block<V>(extent, [&](auto whole) {
+    dev::Lane<T, V> in[dev::kUnroll], up[dev::kUnroll];
+    long long at[dev::kUnroll];
+    dev::for_vectors<V, whole.value>(extent, [&](int u, long long index, long long count) {
+      long long offset[3] = {};
+      dev::locate(extent, index, offset, gx, x, g);
+      at[u] = offset[0];
+      in[u].fetch_from(extent, x, offset[1], count);
+      up[u].fetch_from(extent, g, offset[2], count);
+    });
+    dev::for_vectors<V, whole.value>(extent, [&](int u, long long, long long count) {
+      dev::Acc<T> a[V], b[V];
+      in[u].values(x, a);
+      up[u].values(g, b);
 #pragma unroll
-    for (int j = 0; j < V; ++j) {
-      const dev::Acc<T> a = in[u].get(x, j), b = up[u].get(g, j);
-      if constexpr (requires { F::gradient(a, b, numbers); })
-        out.v[j] = dev::store<T>(F::gradient(a, b, numbers));
-      else
-        out.v[j] = dev::store<T>(F::gradient(a, b));
-    }
-    dev::put<T, V>(gx, at[u], out, count);
+      for (int j = 0; j < V; ++j) b[j] = dev::call_gradient<F>(numbers, a[j], b[j]);
+      dev::put_values<T, V>(gx, at[u], b, count);
+    });
   });
 }
 
@@ -125,5 +150,6 @@ __global__ void __launch_bounds__(dev::kThreads)
   EXPORT_UNARY_OF(F, __nv_bfloat16, 8)
 EXPORT_UNARY(Exp)
 EXPORT_UNARY(Relu)
+EXPORT_UNARY(Sigmoid)
 EXPORT_UNARY(GeluErf)
 EXPORT_UNARY(GeluTanh)

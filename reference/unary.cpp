@@ -43,6 +43,12 @@ UNARY(relu, ([](const auto& x, const Attrs&) {
        .kinks = {0, -0.0, 1, -1, 6e-8, -6e-8, 1e-40, -1e-40},
        .special = {kInf, -kInf, kNaN, 65504, -65504, 3e38, -3e38, 0, -0.0}})
 
+UNARY(sigmoid, ([](const auto& x, const Attrs&) {
+        using S = std::remove_cvref_t<decltype(x)>;
+        return value_of(x) < 0 ? exp(x) / (S(1) + exp(x)) : S(1) / (S(1) + exp(-x));
+      }),
+      {.a = -8, .b = 8, .special = {0, -0.0, kInf, -kInf, kNaN, 1e-40, 20, -20, -88, -100, 1000}})
+
 UNARY(gelu, kGelu,
       {.a = -3,
        .b = 3,

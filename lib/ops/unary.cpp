@@ -94,6 +94,7 @@ OpDef unary_def(std::string_view name, std::string_view forward_kernels,
 
 UNARY(exp, "Exp")
 UNARY(relu, "Relu", Saves::kOutput)
+UNARY(sigmoid, "Sigmoid", Saves::kInput, 4)
 #undef UNARY
 
 namespace {
