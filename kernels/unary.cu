@@ -72,17 +72,6 @@ struct Sigmoid {
   }
 };
 
-namespace dev {
-// F::gradient(x, g) or, where it takes numbers, F::gradient(x, g, numbers).
-template <class F, class A>
-__device__ __forceinline__ A call_gradient(const Numbers& numbers, A x, A g) {
-  if constexpr (requires { F::gradient(x, g, numbers); })
-    return F::gradient(x, g, numbers);
-  else
-    return F::gradient(x, g);
-}
-}  // namespace dev
-
 // Memory traffic: numel * 2 * sizeof(T).
 template <class F, class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
@@ -90,22 +79,20 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided y,
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto whole) {
-    dev::Lane<T, V> in[dev::kUnroll];
-    long long at[dev::kUnroll];
-    dev::for_vectors<V, whole.value>(extent, [&](int u, long long index, long long count) {
-      long long offset[2] = {};
-      dev::locate(extent, index, offset, y, x);
-      at[u] = offset[0];
-      in[u].fetch_from(extent, x, offset[1], count);
-    });
-    dev::for_vectors<V, whole.value>(extent, [&](int u, long long, long long count) {
-      dev::Acc<T> v[V];
-      in[u].values(x, v);
+  dev::Lane<T, V> in[dev::kUnroll];
+  long long at[dev::kUnroll];
+  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
+    long long offset[2] = {};
+    dev::locate(extent, index, offset, y, x);
+    at[u] = offset[0];
+    in[u].fetch_from(extent, x, offset[1], count);
+  });
+  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
+    dev::Vec<T, V> out;
 #pragma unroll
-      for (int j = 0; j < V; ++j) v[j] = dev::call_forward<F>(numbers, v[j]);
-      dev::put_values<T, V>(y, at[u], v, count);
-    });
+    for (int j = 0; j < V; ++j)
+      out.v[j] = dev::store<T>(dev::call_forward<F>(numbers, in[u].get(x, j)));
+    dev::put<T, V>(y, at[u], out, count);
   });
 }
 
@@ -117,24 +104,26 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto whole) {
-    dev::Lane<T, V> in[dev::kUnroll], up[dev::kUnroll];
-    long long at[dev::kUnroll];
-    dev::for_vectors<V, whole.value>(extent, [&](int u, long long index, long long count) {
-      long long offset[3] = {};
-      dev::locate(extent, index, offset, gx, x, g);
-      at[u] = offset[0];
-      in[u].fetch_from(extent, x, offset[1], count);
-      up[u].fetch_from(extent, g, offset[2], count);
-    });
-    dev::for_vectors<V, whole.value>(extent, [&](int u, long long, long long count) {
-      dev::Acc<T> a[V], b[V];
-      in[u].values(x, a);
-      up[u].values(g, b);
+  dev::Lane<T, V> in[dev::kUnroll], up[dev::kUnroll];
+  long long at[dev::kUnroll];
+  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
+    long long offset[3] = {};
+    dev::locate(extent, index, offset, gx, x, g);
+    at[u] = offset[0];
+    in[u].fetch_from(extent, x, offset[1], count);
+    up[u].fetch_from(extent, g, offset[2], count);
+  });
+  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
+    dev::Vec<T, V> out;
 #pragma unroll
-      for (int j = 0; j < V; ++j) b[j] = dev::call_gradient<F>(numbers, a[j], b[j]);
-      dev::put_values<T, V>(gx, at[u], b, count);
-    });
+    for (int j = 0; j < V; ++j) {
+      const dev::Acc<T> a = in[u].get(x, j), b = up[u].get(g, j);
+      if constexpr (requires { F::gradient(a, b, numbers); })
+        out.v[j] = dev::store<T>(F::gradient(a, b, numbers));
+      else
+        out.v[j] = dev::store<T>(F::gradient(a, b));
+    }
+    dev::put<T, V>(gx, at[u], out, count);
   });
 }
 
