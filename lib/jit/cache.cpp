@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "FLAMEK02";  // the format; a change of it starts a new cache
+constexpr std::string_view kMagic = "FLAMEK03";  // the format; a change of it starts a new cache
 constexpr std::string_view kSuffix = ".flamek";
 constexpr std::string_view kTemporary = ".new-";
 constexpr std::size_t kDigestBytes = 32;
@@ -84,7 +84,8 @@ std::string serialize(const std::string& key, const Compiled& c) {
     const Resources& r = e.resources;
     for (std::uint64_t v :
          {std::uint64_t(r.registers), std::uint64_t(r.max_threads), std::uint64_t(r.static_shared),
-          std::uint64_t(r.stack_bytes), std::uint64_t(r.spill_bytes), std::uint64_t(r.code_bytes)})
+          std::uint64_t(r.stack_bytes), std::uint64_t(r.spill_bytes), std::uint64_t(r.code_bytes),
+          std::uint64_t(r.parameters)})
       w.number(v);
   }
   w.text({reinterpret_cast<const char*>(c.image.data()), c.image.size()});
@@ -108,8 +109,9 @@ std::optional<Compiled> deserialize(std::string_view bytes, std::string* key) {
     e.lowered = r.text();
     e.resources.registers = int(r.number());
     e.resources.max_threads = int(r.number());
-    for (std::size_t* v : {&e.resources.static_shared, &e.resources.stack_bytes,
-                           &e.resources.spill_bytes, &e.resources.code_bytes})
+    for (std::size_t* v :
+         {&e.resources.static_shared, &e.resources.stack_bytes, &e.resources.spill_bytes,
+          &e.resources.code_bytes, &e.resources.parameters})
       *v = r.number();
     c.entries.push_back(std::move(e));
   }
