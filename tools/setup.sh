@@ -1,8 +1,8 @@
 # Sourced by tools/verify and tools/test: what a bare Debian or Ubuntu machine lacks. Does nothing on
 # the second run.
 
-packages=(g++ cmake ninja-build ccache git libeigen3-dev libgtest-dev librapidcheck-dev
-  libbenchmark-dev libboost-context-dev libcli11-dev libfmt-dev nlohmann-json3-dev libkainjow-mustache-dev
+packages=(g++ cmake ninja-build ccache git libeigen3-dev libgtest-dev libgmock-dev librapidcheck-dev
+  libbenchmark-dev libboost-context-dev libcli11-dev nlohmann-json3-dev libkainjow-mustache-dev
   libxxhash-dev libsqlitecpp-dev libsqlite3-dev libtomlplusplus-dev)
 
 # say WORDS...: one line on stderr; data goes to stdout.
