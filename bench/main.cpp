@@ -32,6 +32,8 @@ void add_options(CLI::App& app, RunOptions& o) {
   app.add_option("--ways", o.ways, "Of the peers, globs: pytorch_eager,pytorch_compile");
   app.add_option("--peer-timeout", o.peer_timeout, "Seconds a peer may take to answer");
   app.add_flag("!--no-library-peers", o.in_process_peers, "Leave out cuBLASLt tuned by hand");
+  app.add_option("--plant-slowness", o.planted_slowness,
+                 "A canary: FLAME slowed down by this share of its time");
   app.add_option("--out", o.out, "Folder for bench.jsonl and run.json");
   app.add_flag("--list", o.list, "Only say what would be timed");
   app.add_flag("--json", o.json, "With --list: for other programs");

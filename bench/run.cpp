@@ -68,6 +68,7 @@ std::unique_ptr<Session> open_session(const RunOptions& o,
   const Device device(driver);
   SessionOptions options{.rule = o.rule, .seconds = o.seconds};
   options.temperatures = temperatures(o.temperature);
+  options.planted_slowness = o.planted_slowness;
   if (o.device == "sim") options = for_simulator(options);
   return std::make_unique<Session>(device, options);
 }
@@ -127,6 +128,8 @@ void Runner::begin() {
     out_ << "On the simulated device: times are the simulator's, and say nothing of any GPU.\n";
   if (!session_->monitor_problem().empty())
     std::cerr << "clock and power are not watched: " << session_->monitor_problem() << '\n';
+  if (options_.planted_slowness > 0)
+    out_ << "CANARY: FLAME is slowed down by " << options_.planted_slowness * 100 << " %.\n";
   table_.header();
   take(session_->begin());
   for (const std::string& problem : session_->roofs().problems)
@@ -164,7 +167,7 @@ bool Runner::finish() {
     records::RunManifest m = conformance::describe({}, rig);
     m.commit = FLAME_COMMIT;
     m.dirty = FLAME_DIRTY;
-    m.level = "bench";
+    m.level = options_.planted_slowness > 0 ? "canary" : "bench";
     m.command = options_.command;
     m.planned = std::int64_t(items_.size());
     m.seconds = now() - began_;

@@ -18,6 +18,7 @@ struct RunOptions {
   StopRule rule;
   std::string temperature = "both";
   double seconds = 0;
+  double planted_slowness = 0;  // the run then says that it is a canary
   // Programs that time the same items, each a command ("pytorch": bench/peers/pytorch.py), and the
   // globs, comma separated, of the ways that take part.
   std::vector<std::string> peers;

@@ -155,10 +155,22 @@ void Session::measure(const Item& item, const Workload& workload,
   }
 }
 
+std::function<void()> Session::work_of(Workload& workload) {
+  const auto run = [&workload] { workload.run(); };
+  if (options_.planted_slowness <= 0) return run;
+  std::vector<double> ms;
+  for (int i = 0; i < 9; ++i) ms.push_back(timer_.time(run, Temperature::kCold));
+  const double extra_us = options_.planted_slowness * summarise(ms).median * 1e3;
+  return [this, &workload, extra_us] {
+    workload.run();
+    probes_.spin(extra_us);
+  };
+}
+
 std::vector<Row> Session::run(const Item& item, std::size_t items_left) {
   device_.set_allow_tf32(item.tf32);
   Workload workload(device_, item);
-  LocalContender ours("flame", timer_, [&] { workload.run(); });
+  LocalContender ours("flame", timer_, work_of(workload));
   std::vector<std::unique_ptr<Contender>> peers;
   for (const auto& source : sources_)
     for (auto& peer : source->peers(workload, timer_)) peers.push_back(std::move(peer));

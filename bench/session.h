@@ -56,6 +56,9 @@ struct SessionOptions {
   std::size_t displace_bytes = 0;  // 0: more than three times the L2
   RoofSizes roof_sizes;
   int host_calls = 500;
+  // A canary for the detector of regressions: FLAME's work is followed by a wait of this share of
+  // its time, on the device. 0.1: a kernel a tenth slower.
+  double planted_slowness = 0;
 };
 // Small enough for the simulated device.
 SessionOptions for_simulator(SessionOptions options);
@@ -79,6 +82,7 @@ class Session {
   bool simulated() const { return device_.info().kind == driver::Kind::kSimulated; }
 
  private:
+  std::function<void()> work_of(Workload& workload);
   StopRule rule_for(std::size_t items_left) const;
   void add_roof_rows(std::vector<Row>& out);
   void add_host_rows(std::vector<Row>& out);

@@ -147,6 +147,26 @@ TEST_F(RunTest, APeerThatDiesOrHangsDoesNotEndTheRun) {
   }
 }
 
+TEST_F(RunTest, APlantedSlownessIsThereAndIsCalledACanary) {
+  RunOptions o = options("exp");
+  o.plan = {.op = "exp",
+            .case_name = "16777216",
+            .direction = "forward",
+            .mode = "float32",
+            .scale = 4096};
+  o.temperature = "cold";
+  const auto median = [](const records::BenchRun& run) {
+    for (const records::BenchRow& row : run.rows)
+      if (row.op == "exp") return row.median_us;
+    return -1.0;
+  };
+  const double honest = median(this->run(o));
+  o.planted_slowness = 1;
+  const records::BenchRun canary = this->run(o);
+  EXPECT_GT(median(canary), 1.5 * honest);
+  EXPECT_EQ(canary.manifest.level, "canary");
+}
+
 TEST_F(RunTest, NoSuchProgramIsAnError) {
   RunOptions o = options("add");
   o.peers = {"no_such_program_anywhere"};
