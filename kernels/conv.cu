@@ -88,12 +88,14 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(conv_bias_partial)
 
+// db[channel] = the sum of its partial sums; also of a weight's, element by element.
 template <class T>
 __global__ void __launch_bounds__(256)
     conv_bias_finish(const dev::Acc<T>* partial, T* db, long long chunks, long long channels) {
   const long long channel = dev::global_thread();
   if (channel >= channels) return;
   dev::Acc<T> sum = 0;
+#pragma unroll 8
   for (long long chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * channels + channel];
   db[channel] = dev::store<T>(sum);
 }

@@ -29,18 +29,112 @@ __global__ void __launch_bounds__(256)
 EXPORT_FLOATING(gather_forward, int)
 EXPORT_FLOATING(gather_forward, long long)
 
+// The innermost dim: a block takes one line, whose `dim_size` elements it keeps in shared memory.
+// input, index, out: lines of `dim_size`, `entries`, `entries` neighbouring elements. A thread
+// takes 16 bytes' worth of neighbouring outputs at a time where `vectors` (index and out start on
+// 16 bytes and `entries` is whole pieces).
+template <class Index, class T>
+__global__ void __launch_bounds__(512)
+    gather_forward_line(const T* input, const Index* index, T* out, flame_params::FaultWord* fault,
+                        const __grid_constant__ flame_params::GatherLine p) {
+  constexpr int kN = dev::kVec<T>, kIndices = dev::kVec<Index>;
+  long long rest = blockIdx.x, from = 0, index_at = 0;
+  for (int d = p.lines.rank - 1; d >= 0; --d) {
+    const long long outer = dev::divide(rest, p.lines.size[d]), at = rest - outer * p.lines.size[d];
+    rest = outer;
+    from += at * p.input_stride[d];
+    index_at += at * p.index_stride[d];
+  }
+  input += from, index += index_at;
+  const long long first = blockIdx.x * p.entries;
+  T* line = dyn_shared<T>();
+  if (p.line_vectors) {
+#pragma unroll 4
+    for (int i = threadIdx.x * kN; i < p.dim_size; i += blockDim.x * kN)
+      *reinterpret_cast<dev::Vec<T, kN>*>(line + i) =
+          *reinterpret_cast<const dev::Vec<T, kN>*>(input + i);
+  } else {
+    for (int i = threadIdx.x; i < p.dim_size; i += blockDim.x) line[i] = input[i];
+  }
+  __syncthreads();
+  const auto choose = [&](long long chosen, long long entry) {
+    if (chosen >= 0 && chosen < p.dim_size) return line[chosen];
+    dev::report_fault(fault, chosen, p.dim_size, first + entry);
+    return dev::store<T>(dev::nan());
+  };
+  if (p.vectors) {
+    using Indices = dev::Vec<Index, kIndices>;
+#pragma unroll 2
+    for (long long i = threadIdx.x * kN; i < p.entries; i += blockDim.x * kN) {
+      Indices at[kN / kIndices > 0 ? kN / kIndices : 1];
+#pragma unroll
+      for (int u = 0; u < kN / kIndices; ++u)
+        at[u] = *reinterpret_cast<const Indices*>(index + i + u * kIndices);
+      dev::Vec<T, kN> chosen;
+#pragma unroll
+      for (int j = 0; j < kN; ++j) chosen.v[j] = choose(at[j / kIndices].v[j % kIndices], i + j);
+      *reinterpret_cast<dev::Vec<T, kN>*>(out + first + i) = chosen;
+    }
+  } else {
+    for (long long i = threadIdx.x; i < p.entries; i += blockDim.x)
+      out[first + i] = choose(index[i], i);
+  }
+}
+EXPORT_FLOATING(gather_forward_line, int)
+EXPORT_FLOATING(gather_forward_line, long long)
+
+// Another dim than the innermost: (outer, entries, inner) of the index. A block of (32, 8) threads
+// takes 32 neighbouring columns and kRows * 8 entries; blocks that follow one another take the same
+// columns, whose input then lies in the L2 cache.
+template <class Index, class T>
+__global__ void __launch_bounds__(256)
+    gather_forward_strip(const T* input, const Index* index, T* out, flame_params::FaultWord* fault,
+                         const __grid_constant__ flame_params::GatherStrip p) {
+  constexpr int kRows = 8;
+  const long long blocks = (p.entries + kRows * 8 - 1) / (kRows * 8);
+  const long long strip = blockIdx.x / blocks, strips = (p.inner + 31) / 32;
+  const long long outer = strip / strips, column = strip % strips * 32 + threadIdx.x;
+  const long long start = blockIdx.x % blocks * (kRows * 8) + threadIdx.y;
+  if (column >= p.inner) return;
+  input += outer * p.input_outer + column * p.input_inner;
+  index += outer * p.index_outer + column * p.index_inner;
+  const long long first = outer * p.entries * p.inner + column;
+  Index chosen[kRows];
+#pragma unroll
+  for (int u = 0; u < kRows; ++u)
+    chosen[u] = start + u * 8 < p.entries ? index[(start + u * 8) * p.index_dim] : Index(0);
+  T value[kRows];
+#pragma unroll
+  for (int u = 0; u < kRows; ++u) {
+    const bool inside = chosen[u] >= 0 && chosen[u] < p.dim_size;
+    value[u] = inside && start + u * 8 < p.entries ? input[chosen[u] * p.input_dim]
+                                                   : dev::store<T>(dev::nan());
+  }
+#pragma unroll
+  for (int u = 0; u < kRows; ++u) {
+    if (start + u * 8 >= p.entries) continue;
+    const long long to = first + (start + u * 8) * p.inner;
+    out[to] = value[u];
+    if (chosen[u] < 0 || chosen[u] >= p.dim_size)
+      dev::report_fault(fault, chosen[u], p.dim_size, to);
+  }
+}
+EXPORT_FLOATING(gather_forward_strip, int)
+EXPORT_FLOATING(gather_forward_strip, long long)
+
 // dx[line][bin] = the sum of g over the entries of the line's index that name the bin, in order.
 // A block of (L, R) threads owns L neighbouring lines and a range of bins, whose sums it keeps in
-// shared memory: (bins_per_block, L) sums, then as many claims. It walks the entries R at a time;
-// of the threads that name one bin the lowest row claims it, adds, and the others try again: the
-// order of additions is the order of entries. Each dx is written once, rounded once.
+// shared memory: (bins_per_block, L) sums, then as many claims. It walks the entries kEach * R at a
+// time, in rounds: of the entries that name one bin the first one claims it by the largest key,
+// adds, and the others try again: the order of additions is the order of entries. Keys grow from
+// round to round, so that claims need not be cleared. Each dx is written once, rounded once.
 template <class Index, class T>
 __global__ void __launch_bounds__(1024)
     gather_backward(const T* g, const Index* index, T* dx,
                     const __grid_constant__ flame_params::GatherLines p) {
   using A = dev::Acc<T>;
-  constexpr int kFree = 1 << 30;
-  const int lanes = blockDim.x, lane = threadIdx.x, rank = threadIdx.y;
+  constexpr int kEach = 8, kOrderBits = 13, kMostRounds = 1 << (31 - kOrderBits);
+  const int lanes = blockDim.x, lane = threadIdx.x, rank = threadIdx.y, ranks = blockDim.y;
   const long long ranges = (p.bins + p.bins_per_block - 1) / p.bins_per_block;
   const long long first_bin = blockIdx.x % ranges * p.bins_per_block;
   const int bins = int(min(p.bins_per_block, p.bins - first_bin));
@@ -58,35 +152,51 @@ __global__ void __launch_bounds__(1024)
     grad_at += at * p.grad_stride[d];
     covered = covered && at < p.index_size[d];
   }
-  for (int b = rank; b < bins; b += blockDim.y) {
+  for (int b = rank; b < bins; b += ranks) {
     sums[b * lanes + lane] = 0;
-    claims[b * lanes + lane] = kFree;
+    claims[b * lanes + lane] = 0;
   }
   __syncthreads();
-  for (long long start = 0; start < p.entries; start += blockDim.y) {
-    const long long entry = start + rank;
-    long long bin = -1;
-    A value = 0;
-    if (covered && entry < p.entries) {
-      bin = (long long)index[index_at + entry * p.entry_stride] - first_bin;
-      if (bin >= 0 && bin < bins) value = dev::load(g[grad_at + entry * p.entry_grad_stride]);
+  int round = 0;
+  for (long long start = 0; start < p.entries; start += kEach * ranks) {
+    if (round > kMostRounds / 2) {  // no chunk needs as many as the other half
+      for (int b = rank; b < bins; b += ranks) claims[b * lanes + lane] = 0;
+      round = 0;
+      __syncthreads();
     }
-    bool waiting = bin >= 0 && bin < bins;
-    const int mine = waiting ? int(bin) * lanes + lane : 0;
-    while (__syncthreads_or(waiting)) {
-      if (waiting) atomicMin(&claims[mine], rank);
+    int mine[kEach];  // where the bin lies, or -1
+    A value[kEach];
+#pragma unroll
+    for (int u = 0; u < kEach; ++u) {
+      const long long entry = start + u * ranks + rank;
+      const bool there = covered && entry < p.entries;
+      const long long bin =
+          there ? (long long)index[index_at + entry * p.entry_stride] - first_bin : -1;
+      value[u] = there ? dev::load(g[grad_at + entry * p.entry_grad_stride]) : A(0);
+      mine[u] = bin >= 0 && bin < bins ? int(bin) * lanes + lane : -1;
+    }
+    bool waiting;
+    do {
+      const int key = (++round << kOrderBits) - 1 - rank;  // the first entry has the largest
+#pragma unroll
+      for (int u = 0; u < kEach; ++u)
+        if (mine[u] >= 0) atomicMax(&claims[mine[u]], key - u * ranks);
       __syncthreads();
-      const bool won = waiting && claims[mine] == rank;
-      __syncthreads();
-      if (won) {
-        sums[mine] += value;
-        claims[mine] = kFree;
-        waiting = false;
+      waiting = false;
+#pragma unroll
+      for (int u = 0; u < kEach; ++u) {
+        if (mine[u] < 0) continue;
+        if (claims[mine[u]] == key - u * ranks) {
+          sums[mine[u]] += value[u];
+          mine[u] = -1;
+        } else {
+          waiting = true;
+        }
       }
-    }
+    } while (__syncthreads_or(waiting));
   }
   if (line < p.lines.numel)
-    for (int b = rank; b < bins; b += blockDim.y)
+    for (int b = rank; b < bins; b += ranks)
       dx[to + (first_bin + b) * p.bin_stride] = dev::store<T>(sums[b * lanes + lane]);
 }
 EXPORT_FLOATING(gather_backward, int)

@@ -15,10 +15,13 @@ struct Strided {
 };
 
 // The sizes of an iteration space, outermost first.
-// `inverse` is 1 / size, for the kernels that find coordinates by dev::quotient.
+// For the kernels that find coordinates by dev::quotient: `inverse` is 1 / size, and where indices
+// have at most 31 bits index / size is index * factor >> shift (factor 0: they may have more).
 struct Extent {
   long long size[kMaxDims];
   double inverse[kMaxDims];
+  unsigned factor[kMaxDims];
+  int shift[kMaxDims];
   long long numel;
   int rank;
 };
@@ -88,6 +91,16 @@ struct Im2col {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
+// A convolution of each channel alone, into `multiplier` output channels each, planes in shared
+// memory: `per_block` input planes to a block (dw: images to a chunk).
+struct Depthwise {
+  long long planes, images, channels;
+  int multiplier, per_block;
+  int height, width, out_h, out_w;
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+  bool vectors;  // planes start on 16 bytes in every tensor
+};
+
 // Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
 // coordinates that a window reaches fit.
 template <class Index>
@@ -97,6 +110,17 @@ struct Pool {
   Index kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
+// Pooling where whole planes lie in shared memory: `planes` of them, `per_block` to a block. The
+// phases are how many windows overlap along each dim: windows that many apart share no element.
+struct PlanePool {
+  long long planes;
+  int per_block;
+  int height, width, out_h, out_w;
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+  int phases_h, phases_w;
+  bool vectors;  // planes start on 16 bytes in every tensor
+};
+
 // gather along `dim`: the index's sizes, and the strides of input and index over them.
 struct Gather {
   Extent index;
@@ -104,6 +128,21 @@ struct Gather {
   long long index_stride[kMaxDims];
   long long dim_size;  // the input's size along dim
   int dim;
+};
+
+// gather along the innermost dim, neighbouring elements there: the strides of the other dims.
+struct GatherLine {
+  Extent lines;
+  long long input_stride[kMaxDims], index_stride[kMaxDims];
+  long long dim_size, entries;
+  bool line_vectors, vectors;  // the input's lines; index and output: read 16 bytes at a time
+};
+
+// gather along the middle one of three dims: strides of (outer, dim, inner).
+struct GatherStrip {
+  long long entries, inner, dim_size;
+  long long input_outer, input_dim, input_inner;
+  long long index_outer, index_dim, index_inner;
 };
 
 // The gradient of gather. A line is one position in all dims but `dim`; `lines` holds the input's

@@ -1,6 +1,6 @@
 // Max pooling over (planes, height, width). NaN wins; the first maximum in row-major order of the
 // window is the one, and takes the gradient.
-#include "prelude.cuh"
+#include "pool_plane.cuh"
 
 // y: (planes, out_h, out_w); where: h * width + w of the maximum, or -1 for a window that lies
 // wholly in the padding (its value is -inf), or null when no gradient is wanted. One thread per
@@ -67,3 +67,102 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(max_pool_backward, int)
 EXPORT_FLOATING(max_pool_backward, long long)
+
+// Planes in shared memory, kWindow the kernel's size where it is a square of that size, else 0.
+// x: (planes, height, width), y: (planes, out_h, out_w), where: as y, or null.
+template <int kWindow, class T>
+__global__ void __launch_bounds__(256)
+    max_pool_forward_plane(const T* x, T* y, unsigned char* where,
+                           const __grid_constant__ flame_params::PlanePool p) {
+  using A = dev::Acc<T>;
+  const int area = p.height * p.width, outputs = p.out_h * p.out_w;
+  const int kernel_h = kWindow ? kWindow : p.kernel_h, kernel_w = kWindow ? kWindow : p.kernel_w;
+  const long long first = (long long)blockIdx.x * p.per_block;
+  const int planes = int(min((long long)p.per_block, p.planes - first));
+  T* image = dyn_shared<T>();
+  dev::copy_block(image, x + first * area, planes * area, p.vectors);
+  const dev::SmallDivisor by_outputs(outputs), by_width(p.out_w);
+  __syncthreads();
+  for (int i = threadIdx.x; i < planes * outputs; i += blockDim.x) {
+    const int plane = by_outputs(i), pixel = i - plane * outputs, oh = by_width(pixel);
+    const int top = oh * p.stride_h - p.pad_h;
+    const int left = (pixel - oh * p.out_w) * p.stride_w - p.pad_w;
+    const T* from = image + plane * area + top * p.width + left;
+    A best = A(-dev::inf());
+    int at = dev::kNoPlace;
+#pragma unroll
+    for (int kh = 0; kh < kernel_h; ++kh) {
+      const int dh = kh * p.dilation_h;
+      if (unsigned(top + dh) >= unsigned(p.height)) continue;
+#pragma unroll
+      for (int kw = 0; kw < kernel_w; ++kw) {
+        const int dw = kw * p.dilation_w;
+        if (unsigned(left + dw) >= unsigned(p.width)) continue;
+        const A v = dev::load(from[dh * p.width + dw]);
+        if (at == dev::kNoPlace || (!(v <= best) && best == best)) {
+          best = v;
+          at = kh * kernel_w + kw;
+        }
+      }
+    }
+    y[first * outputs + i] = dev::store<T>(best);
+    if (where) where[first * outputs + i] = (unsigned char)at;
+  }
+}
+EXPORT_FLOATING(max_pool_forward_plane, 0)
+EXPORT_FLOATING(max_pool_forward_plane, 2)
+EXPORT_FLOATING(max_pool_forward_plane, 3)
+
+// dx: (planes, height, width). The windows give their gradients to sums in shared memory; windows
+// that share an element follow one another, in the order of their phases. Traffic: g and `where`
+// read, dx written once.
+template <class T>
+__global__ void __launch_bounds__(256)
+    max_pool_backward_plane(const T* g, const unsigned char* where, T* dx,
+                            const __grid_constant__ flame_params::PlanePool p) {
+  using A = dev::Acc<T>;
+  const int area = p.height * p.width, outputs = p.out_h * p.out_w;
+  const long long first = (long long)blockIdx.x * p.per_block;
+  const int planes = int(min((long long)p.per_block, p.planes - first));
+  unsigned char* shared = dyn_shared<unsigned char>();
+  A* sums = reinterpret_cast<A*>(shared);
+  shared += dev::padded_bytes<A>(p.per_block * area);
+  T* grad = reinterpret_cast<T*>(shared);
+  unsigned char* place = shared + dev::padded_bytes<T>(p.per_block * outputs);
+  dev::copy_block(grad, g + first * outputs, planes * outputs, p.vectors);
+  dev::copy_block(place, where + first * outputs, planes * outputs, p.vectors);
+  for (int i = threadIdx.x; i < planes * area; i += blockDim.x) sums[i] = 0;
+  const dev::SmallDivisor by_kernel(p.kernel_w);
+  __syncthreads();
+  for (int ph = 0; ph < p.phases_h; ++ph)
+    for (int pw = 0; pw < p.phases_w; ++pw) {
+      const int rows = (p.out_h - ph + p.phases_h - 1) / p.phases_h;
+      const int cols = (p.out_w - pw + p.phases_w - 1) / p.phases_w;
+      const dev::SmallDivisor by_cols(max(cols, 1)), by_rows(max(rows, 1));
+      for (int i = threadIdx.x; i < planes * rows * cols; i += blockDim.x) {
+        const int line = by_cols(i), plane = by_rows(line);
+        const int oh = (line - plane * rows) * p.phases_h + ph;
+        const int ow = (i - line * cols) * p.phases_w + pw;
+        const int window = plane * outputs + oh * p.out_w + ow, at = place[window];
+        if (at == dev::kNoPlace) continue;
+        const int kh = by_kernel(at), kw = at - kh * p.kernel_w;
+        const int h = oh * p.stride_h - p.pad_h + kh * p.dilation_h;
+        const int w = ow * p.stride_w - p.pad_w + kw * p.dilation_w;
+        sums[plane * area + h * p.width + w] += dev::load(grad[window]);
+      }
+      __syncthreads();
+    }
+  constexpr int kN = dev::kVec<T>;
+  T* to = dx + first * area;
+  if (p.vectors) {
+    for (int i = threadIdx.x * kN; i < planes * area; i += blockDim.x * kN) {
+      dev::Vec<T, kN> piece;
+#pragma unroll
+      for (int j = 0; j < kN; ++j) piece.v[j] = dev::store<T>(sums[i + j]);
+      *reinterpret_cast<dev::Vec<T, kN>*>(to + i) = piece;
+    }
+  } else {
+    for (int i = threadIdx.x; i < planes * area; i += blockDim.x) to[i] = dev::store<T>(sums[i]);
+  }
+}
+EXPORT_FLOATING(max_pool_backward_plane)

@@ -7,6 +7,7 @@
 #include "lib/autograd/apply.h"
 #include "lib/autograd/op_context.h"
 #include "lib/core/error.h"
+#include "lib/ops/conv_direct.h"
 #include "lib/ops/copy.h"
 #include "lib/ops/fill.h"
 #include "lib/ops/matmul.h"
@@ -46,27 +47,10 @@ namespace {
 // Columns are made for as many images at a time as fit into this (one image at least).
 constexpr std::int64_t kColumnBytes = std::int64_t{256} << 20;
 
-struct Conv {
-  Images in;
-  std::int64_t out_channels = 0, groups = 1;
-  Pair kernel{}, stride{}, pad{}, dilation{}, out{};  // pad: above and left
-
-  std::int64_t pixels() const { return out[0] * out[1]; }
-  std::int64_t group_out() const { return out_channels / groups; }
-  std::int64_t window() const { return in.channels / groups * kernel[0] * kernel[1]; }
-  std::int64_t rows() const { return window() * groups; }
-  // An image is its own columns.
-  bool pointwise() const {
-    return kernel == Pair{1, 1} && stride == Pair{1, 1} && pad == Pair{0, 0} && out == in.size;
-  }
-  std::int64_t column_bytes(DType t) const {
-    return rows() * pixels() * static_cast<std::int64_t>(size_of(t));
-  }
-  std::int64_t images_at_once(DType t) const {
-    const std::int64_t each = std::max<std::int64_t>(column_bytes(t), 1);
-    return std::clamp<std::int64_t>(kColumnBytes / each, 1, std::max<std::int64_t>(in.count, 1));
-  }
-};
+std::int64_t images_at_once(const Conv& c, DType t) {
+  const std::int64_t each = std::max<std::int64_t>(c.column_bytes(t), 1);
+  return std::clamp<std::int64_t>(kColumnBytes / each, 1, std::max<std::int64_t>(c.in.count, 1));
+}
 
 // Padding and output size; "same" pads so that the size stays, the odd one below and right.
 void set_window(Conv& c, const Shape& input, const Shape& weight, const Attrs& attrs) {
@@ -203,7 +187,11 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   const Device& device = context.device();
   const Conv c = conv_of(x.shape(), weight.shape(), attrs);
   const DType t = x.dtype();
-  if (y.numel() > 0) {
+  const DepthwisePlan depthwise = plan_depthwise(c, t);
+  if (y.numel() > 0 && depthwise.fits) {
+    const Tensor bias = in[2].defined() ? as_contiguous(in[2]) : Tensor();
+    depthwise_forward(device, depthwise, x, weight, bias, y);
+  } else if (y.numel() > 0) {
     driver::Gemm g{.type = t, .out = t};
     g.m = c.group_out(), g.n = c.pixels(), g.k = c.window();
     g.lda = std::max<std::int64_t>(g.k, 1), g.ldb = g.ldc = c.pixels();
@@ -213,7 +201,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
              as_contiguous(in[2]).data(), y.data(), channels, pixels, total);
       g.beta = 1;
     }
-    const std::int64_t step = c.images_at_once(t), image_size = c.rows() * c.pixels();
+    const std::int64_t step = images_at_once(c, t), image_size = c.rows() * c.pixels();
     Tensor columns;
     if (!c.pointwise()) columns = context.temporary({step, c.rows(), c.pixels()}, t);
     for (std::int64_t first = 0; first < c.in.count; first += step) {
@@ -238,12 +226,14 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
 void input_gradient(BackwardContext& context, const Conv& c, const Tensor& weight, const Tensor& g,
                     const Tensor& dx) {
   if (dx.numel() == 0) return;
+  const DepthwisePlan depthwise = plan_depthwise(c, dx.dtype());
+  if (depthwise.fits) return depthwise_input(context.device(), depthwise, g, weight, dx);
   const DType t = dx.dtype(), wide = c.pointwise() ? t : accumulator(t);
   driver::Gemm product{.type = t, .out = wide};
   product.m = c.window(), product.n = c.pixels(), product.k = c.group_out();
   product.trans_a = true;
   product.lda = c.window(), product.ldb = product.ldc = c.pixels();
-  const std::int64_t step = c.images_at_once(wide), image_size = c.rows() * c.pixels();
+  const std::int64_t step = images_at_once(c, wide), image_size = c.rows() * c.pixels();
   Tensor columns;
   if (!c.pointwise()) columns = context.temporary({step, c.rows(), c.pixels()}, wide);
   for (std::int64_t first = 0; first < c.in.count; first += step) {
@@ -269,7 +259,10 @@ void weight_gradient(BackwardContext& context, const Conv& c, const Tensor& x, c
   if (dw.numel() == 0) return;
   if (c.in.count == 0) return fill_into(dw, 0);
   const DType t = dw.dtype();
-  const std::int64_t step = c.images_at_once(t), pixels = c.pixels();
+  const DepthwisePlan depthwise = plan_depthwise(c, t);
+  if (depthwise.fits) return depthwise_weight(context, c, depthwise, x, g, dw);
+  if (pointwise_bytes(c, t) > 0) return pointwise_weight(context, c, x, g, dw);
+  const std::int64_t step = images_at_once(c, t), pixels = c.pixels();
   const bool one_chunk = step >= c.in.count;
   const Tensor sum = one_chunk ? dw : context.temporary(dw.shape(), accumulator(t));
   const Tensor columns = context.temporary({c.rows(), step, pixels}, t);
@@ -342,8 +335,9 @@ Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
 
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Conv c = conv_of(in[0].shape, in[1].shape, attrs);
-  return c.pointwise() ? 0
-                       : held_bytes(c.images_at_once(in[0].dtype) * c.column_bytes(in[0].dtype));
+  return c.pointwise() || plan_depthwise(c, in[0].dtype).fits
+             ? 0
+             : held_bytes(images_at_once(c, in[0].dtype) * c.column_bytes(in[0].dtype));
 }
 
 // The largest of the three gradients' needs, which follow one another.
@@ -351,14 +345,18 @@ std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs& att
   const Conv c = conv_of(in[0].shape, in[1].shape, attrs);
   const DType t = in[0].dtype, wide = accumulator(t);
   const auto wide_size = static_cast<std::int64_t>(size_of(wide));
-  const std::int64_t step = c.images_at_once(t);
+  const std::int64_t step = images_at_once(c, t);
   const std::int64_t for_input =
-      c.pointwise() ? 0 : held_bytes(c.images_at_once(wide) * c.column_bytes(wide));
+      c.pointwise() ? 0 : held_bytes(images_at_once(c, wide) * c.column_bytes(wide));
   const std::int64_t for_weight =
       held_bytes(step * c.column_bytes(t)) +
       held_bytes(step * c.out_channels * c.pixels() * static_cast<std::int64_t>(size_of(t))) +
       (step < c.in.count ? held_bytes(numel(in[1].shape) * wide_size) : 0);
   const std::int64_t for_bias = held_bytes(64 * c.out_channels * wide_size);
+  if (plan_depthwise(c, t).fits) {
+    return std::max(held_bytes(depthwise_bytes(c, t)), for_bias);
+  }
+  if (pointwise_bytes(c, t) > 0) return std::max(held_bytes(pointwise_bytes(c, t)), for_bias);
   return std::max({for_input, for_weight, for_bias});
 }
 

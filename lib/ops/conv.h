@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lib/core/attrs.h"
+#include "lib/core/dtype.h"
 #include "lib/core/shape.h"
 
 namespace flame {
@@ -23,5 +24,26 @@ struct Images {
   bool batched = true;
 };
 Images images_of(std::string_view op, const Shape& shape);
+
+// The geometry of one convolution.
+struct Conv {
+  Images in;
+  std::int64_t out_channels = 0, groups = 1;
+  Pair kernel{}, stride{}, pad{}, dilation{}, out{};  // pad: above and left
+
+  std::int64_t pixels() const { return out[0] * out[1]; }
+  std::int64_t group_out() const { return out_channels / groups; }
+  std::int64_t window() const { return in.channels / groups * kernel[0] * kernel[1]; }
+  std::int64_t rows() const { return window() * groups; }
+  // An image is its own columns.
+  bool pointwise() const {
+    return kernel == Pair{1, 1} && stride == Pair{1, 1} && pad == Pair{0, 0} && out == in.size;
+  }
+  // Each input channel is a group.
+  bool depthwise() const { return groups == in.channels && groups > 1; }
+  std::int64_t column_bytes(DType t) const {
+    return rows() * pixels() * static_cast<std::int64_t>(size_of(t));
+  }
+};
 
 }  // namespace flame

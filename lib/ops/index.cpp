@@ -6,6 +6,7 @@
 #include "lib/core/error.h"
 #include "lib/ops/copy.h"
 #include "lib/ops/fill.h"
+#include "lib/ops/norm.h"
 #include "lib/ops/ops.h"
 #include "lib/ops/workspace.h"
 #include "lib/tensor/runtime.h"
@@ -55,6 +56,80 @@ flame_params::Gather params_of(const Tensor& input, const Tensor& index, int dim
   return p;
 }
 
+// The launches of gather: see kernels/index.cu.
+struct Call {
+  const Device& device;
+  const Tensor &input, &index, &out;
+  const void* fault;
+
+  driver::KernelId kernel(std::string_view name) const {
+    return {"index.cu", expression(name, index.dtype(), input.dtype())};
+  }
+};
+
+// One line a block in shared memory. False where the dims do not allow it, or where a line is so
+// much longer than its entries that most of it would be read in vain.
+bool gather_lines(const Call& call, const flame_params::Gather& p) {
+  constexpr std::int64_t kMostBytes = 64 << 10, kLinesPerEntry = 4;
+  const int last = p.index.rank - 1;
+  const long long entries = p.index.size[last];
+  const auto size = static_cast<std::int64_t>(size_of(call.input.dtype()));
+  if (p.dim != last || p.input_stride[last] != 1 || p.index_stride[last] != 1) return false;
+  if (p.dim_size * size > kMostBytes || p.dim_size > kLinesPerEntry * entries) return false;
+  flame_params::GatherLine line{};
+  line.lines.rank = last;
+  line.lines.numel = p.index.numel / entries;
+  if (line.lines.numel > (1 << 30)) return false;
+  const auto width = vector_width(call.input.dtype());
+  const auto at_once = std::max(width, vector_width(call.index.dtype()));
+  line.line_vectors = p.dim_size % width == 0 && is_aligned16(call.input.data());
+  line.vectors = width >= vector_width(call.index.dtype()) && entries % at_once == 0 &&
+                 is_aligned16(call.index.data()) && is_aligned16(call.out.data());
+  for (int d = 0; d < last; ++d) {
+    line.lines.size[d] = p.index.size[d];
+    line.input_stride[d] = p.input_stride[d];
+    line.index_stride[d] = p.index_stride[d];
+    line.line_vectors &= p.input_stride[d] % width == 0;
+    line.vectors &= p.index_stride[d] % vector_width(call.index.dtype()) == 0;
+  }
+  line.dim_size = p.dim_size;
+  line.entries = entries;
+  const std::int64_t threads =
+      std::clamp<std::int64_t>(ceil_div(ceil_div(entries, width), 32) * 32, 32, 512);
+  launch(call.device, call.kernel("gather_forward_line"), {static_cast<unsigned>(line.lines.numel)},
+         {static_cast<unsigned>(threads)}, static_cast<unsigned>(p.dim_size * size),
+         call.input.data(), call.index.data(), call.out.data(), call.fault, line);
+  return true;
+}
+
+// Neighbouring columns read what the L2 cache holds. False where the dims do not allow it.
+bool gather_strips(const Call& call, const flame_params::Gather& p) {
+  constexpr std::int64_t kEntriesPerBlock = 64, kColumns = 32;
+  const int last = p.index.rank - 1;
+  if (p.dim != last - 1 || p.dim > 1) return false;
+  const bool outer = p.dim == 1;
+  flame_params::GatherStrip strip{};
+  strip.entries = p.index.size[p.dim], strip.inner = p.index.size[last];
+  strip.dim_size = p.dim_size;
+  strip.input_outer = outer ? p.input_stride[0] : 0;
+  strip.index_outer = outer ? p.index_stride[0] : 0;
+  strip.input_dim = p.input_stride[p.dim], strip.input_inner = p.input_stride[last];
+  strip.index_dim = p.index_stride[p.dim], strip.index_inner = p.index_stride[last];
+  const std::int64_t blocks = (outer ? p.index.size[0] : 1) * ceil_div(strip.inner, kColumns) *
+                              ceil_div(strip.entries, kEntriesPerBlock);
+  if (blocks > (1 << 30)) return false;
+  launch(call.device, call.kernel("gather_forward_strip"), {static_cast<unsigned>(blocks)},
+         {kColumns, 8}, 0, call.input.data(), call.index.data(), call.out.data(), call.fault,
+         strip);
+  return true;
+}
+
+void gather_anything(const Call& call, const flame_params::Gather& p) {
+  const auto blocks = std::min<std::int64_t>(ceil_div(call.out.numel(), 256), 1 << 30);
+  launch(call.device, call.kernel("gather_forward"), {static_cast<unsigned>(blocks)}, {256}, 0,
+         call.input.data(), call.index.data(), call.out.data(), call.fault, p);
+}
+
 std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor &input = in[0], &index = in[1];
   const Tensor out = context.make_output();
@@ -62,10 +137,9 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   if (out.numel() > 0) {
     const int dim = normalize_dim("gather", attrs.get_int("dim"), input.shape().size());
     const void* fault = device.runtime().arm_fault("gather", device.stream());
-    const auto blocks = std::min<std::int64_t>(ceil_div(out.numel(), 256), 1 << 30);
-    launch(device, {"index.cu", expression("gather_forward", index.dtype(), input.dtype())},
-           {static_cast<unsigned>(blocks)}, {256}, 0, input.data(), index.data(), out.data(), fault,
-           params_of(input, index, dim));
+    const Call call{device, input, index, out, fault};
+    const flame_params::Gather p = params_of(input, index, dim);
+    if (!gather_lines(call, p) && !gather_strips(call, p)) gather_anything(call, p);
   }
   if (context.needs_grad(0)) context.save(index);
   return {out};
@@ -102,11 +176,12 @@ LinesPlan plan_lines(const Device& device, const Tensor& index, const Tensor& dx
     p.grad_stride[slot] = from[i];
     if (d > dim) inner *= sizes[i];
   }
+  // Lanes enough for whole 32-byte sectors of memory, few enough that many bins fit.
+  constexpr std::int64_t kMostLanes = 8, kEach = 8;
   std::int64_t lanes = 1, threads = 32;
-  while (lanes < 32 && lanes < inner) lanes *= 2;
-  // Few lines: larger blocks, since there are too few of them to fill the device.
-  const std::int64_t most = p.lines.numel / lanes < 4 * device.info().multiprocessors ? 1024 : 256;
-  while (threads < most && threads < lanes * p.entries) threads *= 2;
+  while (lanes < kMostLanes && lanes < inner) lanes *= 2;
+  const std::int64_t most = lanes > 1 ? 1024 : 512;
+  while (threads < most && threads * kEach < lanes * p.entries) threads *= 2;
 
   constexpr std::int64_t kStaticShared = 1024, kClaim = 4;
   const std::int64_t bin_bytes =
@@ -162,7 +237,7 @@ const OpDef& gather_def() {
       .forward = forward,
       .backward = backward,
       .cost = cost,
-      .kernels = {"gather_forward<*"},
+      .kernels = {"gather_forward*"},
       .backward_kernels = {"gather_backward<*", "copy*", "fill*"},
       .workspace = workspace,
       .backward_workspace = no_workspace,

@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/ops/conv.h"
 #include "lib/ops/copy.h"
+#include "lib/ops/norm.h"
 #include "lib/ops/ops.h"
 #include "lib/ops/workspace.h"
 
@@ -25,6 +26,29 @@ struct Pool {
       small &= std::max({in.size[d], out[d], stride[d], dilation[d] * kernel[d]}) <= kMost;
     return small ? DType::kInt32 : DType::kInt64;
   }
+  std::int64_t area() const { return in.size[0] * in.size[1]; }
+  std::int64_t pixels() const { return out[0] * out[1]; }
+  // Windows that overlap along a dim.
+  std::int64_t phases(std::size_t d) const {
+    return ceil_div(dilation[d] * (kernel[d] - 1) + 1, stride[d]);
+  }
+  // Planes that a block keeps in shared memory (kernels/pool_plane.cuh); 0: planes are too large,
+  // a place in the window is more than a byte, or too many windows overlap.
+  std::int64_t planes_at_once(DType t) const {
+    constexpr std::int64_t kMostElements = 16384, kEnough = 3072, kMostPhases = 16;
+    constexpr std::int64_t kSharedBytes = 96 << 10;  // what every GPU of compute capability 8 has
+    const std::int64_t largest = std::max(area(), pixels());
+    const auto wide = static_cast<std::int64_t>(size_of(accumulator(t)));
+    if (largest > kMostElements || area() * wide + pixels() * (wide + 1) > kSharedBytes ||
+        kernel[0] * kernel[1] >= 255)
+      return 0;
+    for (std::size_t d = 0; d < 2; ++d)
+      if (std::max({stride[d], pad[d], dilation[d] * kernel[d]}) > kMostElements) return 0;
+    if (phases(0) * phases(1) > kMostPhases) return 0;
+    return std::clamp<std::int64_t>(kEnough / largest, 1, std::max<std::int64_t>(planes(), 1));
+  }
+  // In what a place is kept for backward.
+  DType kept_place(DType t) const { return planes_at_once(t) > 0 ? DType::kUInt8 : place(); }
 };
 
 // PyTorch's rule: with ceil_mode a last window counts that starts inside the input or the padding
@@ -87,6 +111,61 @@ flame_params::Pool<Index> params_of(const Pool& p) {
           .dilation_w = at(p.dilation[1])};
 }
 
+flame_params::PlanePool plane_params(const Pool& p, std::int64_t per_block,
+                                     std::initializer_list<Tensor> tensors) {
+  auto at = [](std::int64_t v) { return static_cast<int>(v); };
+  // 16 bytes of the smallest element, a place, divide a plane.
+  bool vectors = p.area() % 16 == 0 && p.pixels() % 16 == 0;
+  for (const Tensor& t : tensors) vectors &= !t.defined() || is_aligned16(t.data());
+  return {.planes = p.planes(),
+          .per_block = at(per_block),
+          .height = at(p.in.size[0]),
+          .width = at(p.in.size[1]),
+          .out_h = at(p.out[0]),
+          .out_w = at(p.out[1]),
+          .kernel_h = at(p.kernel[0]),
+          .kernel_w = at(p.kernel[1]),
+          .stride_h = at(p.stride[0]),
+          .stride_w = at(p.stride[1]),
+          .pad_h = at(p.pad[0]),
+          .pad_w = at(p.pad[1]),
+          .dilation_h = at(p.dilation[0]),
+          .dilation_w = at(p.dilation[1]),
+          .phases_h = at(p.phases(0)),
+          .phases_w = at(p.phases(1)),
+          .vectors = vectors};
+}
+
+// `elements` rounded up to 16 bytes, as kernels/pool_plane.cuh does.
+unsigned padded_bytes(std::int64_t elements, DType t) {
+  return static_cast<unsigned>(ceil_div(elements * static_cast<std::int64_t>(size_of(t)), 16) * 16);
+}
+
+void forward_planes(const Device& device, const Pool& p, const Tensor& x, const Tensor& y,
+                    const Tensor& where) {
+  const std::int64_t per_block = p.planes_at_once(x.dtype());
+  const bool square = p.kernel[0] == p.kernel[1] && (p.kernel[0] == 2 || p.kernel[0] == 3);
+  const void* places = where.defined() ? where.data() : nullptr;
+  launch(device,
+         {"pool.cu", expression("max_pool_forward_plane",
+                                square ? static_cast<int>(p.kernel[0]) : 0, x.dtype())},
+         {static_cast<unsigned>(ceil_div(p.planes(), per_block))}, {256},
+         padded_bytes(per_block * p.area(), x.dtype()), x.data(), y.data(), places,
+         plane_params(p, per_block, {x, y, where}));
+}
+
+void backward_planes(const Device& device, const Pool& p, const Tensor& g, const Tensor& where,
+                     const Tensor& dx) {
+  const DType t = g.dtype();
+  const std::int64_t per_block = p.planes_at_once(t);
+  const unsigned shared = padded_bytes(per_block * p.area(), accumulator(t)) +
+                          padded_bytes(per_block * p.pixels(), t) +
+                          padded_bytes(per_block * p.pixels(), DType::kUInt8);
+  launch(device, {"pool.cu", expression("max_pool_backward_plane", t)},
+         {static_cast<unsigned>(ceil_div(p.planes(), per_block))}, {256}, shared, g.data(),
+         where.data(), dx.data(), plane_params(p, per_block, {g, where, dx}));
+}
+
 driver::Dim3 grid_for(std::int64_t threads) {
   return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
 }
@@ -97,10 +176,12 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   const Pool p = pool_of(x.shape(), attrs);
   Tensor where;
   if (context.needs_grad(0)) {
-    where = context.temporary(y.shape(), p.place());
+    where = context.temporary(y.shape(), p.kept_place(x.dtype()));
     context.save(where);
   }
-  if (y.numel() > 0) {
+  if (y.numel() > 0 && p.planes_at_once(x.dtype()) > 0) {
+    forward_planes(context.device(), p, x, y, where);
+  } else if (y.numel() > 0) {
     const void* places = where.defined() ? where.data() : nullptr;
     auto run = [&](const auto& params) {
       launch(context.device(), {"pool.cu", expression("max_pool_forward", p.place(), x.dtype())},
@@ -116,6 +197,10 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   const Tensor g = as_contiguous(grads[0]), where = context.saved(0);
   const Tensor dx = context.make_gradient(0);
   const Pool p = pool_of(dx.shape(), attrs);
+  if (dx.numel() > 0 && p.planes_at_once(dx.dtype()) > 0) {
+    backward_planes(context.device(), p, g, where, dx);
+    return {dx};
+  }
   auto run = [&](const auto& params) {
     launch(context.device(), {"pool.cu", expression("max_pool_backward", p.place(), g.dtype())},
            grid_for(dx.numel()), {256}, 0, g.data(), where.data(), dx.data(), params);
@@ -137,7 +222,7 @@ Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Pool p = pool_of(in[0].shape, attrs);
   return held_bytes(p.planes() * p.out[0] * p.out[1] *
-                    static_cast<std::int64_t>(size_of(p.place())));
+                    static_cast<std::int64_t>(size_of(p.kept_place(in[0].dtype))));
 }
 
 std::int64_t no_workspace(std::span<const TensorDesc>, const Attrs&) { return 0; }
@@ -157,8 +242,8 @@ const OpDef& max_pool2d_def() {
       .forward = forward,
       .backward = backward,
       .cost = cost,
-      .kernels = {"max_pool_forward<*", "copy*"},
-      .backward_kernels = {"max_pool_backward<*", "copy*"},
+      .kernels = {"max_pool_forward*", "copy*"},
+      .backward_kernels = {"max_pool_backward*", "copy*"},
       .workspace = workspace,
       .backward_workspace = no_workspace,
   };
