@@ -125,21 +125,24 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided y,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::Lane<T, V> a[dev::kUnroll], b[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[3] = {};
-    dev::locate(extent, index, offset, out, x, y);
-    at[u] = offset[0];
-    a[u].fetch_from(extent, x, offset[1], count);
-    b[u].fetch_from(extent, y, offset[2], count);
-  });
-  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
-    dev::Vec<T, V> result;
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> a[turns.times], b[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[3] = {};
+      dev::locate(extent, index, offset, out, x, y);
+      at[u] = offset[0];
+      a[u].fetch_from(extent, x, offset[1], count);
+      b[u].fetch_from(extent, y, offset[2], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> p[V], q[V];
+      a[u].values(x, p);
+      b[u].values(y, q);
 #pragma unroll
-    for (int j = 0; j < V; ++j)
-      result.v[j] = dev::store<T>(dev::call_forward<F>(numbers, a[u].get(x, j), b[u].get(y, j)));
-    dev::put<T, V>(out, at[u], result, count);
+      for (int j = 0; j < V; ++j) p[j] = dev::call_forward<F>(numbers, p[j], q[j]);
+      dev::put_values<T, V>(out, at[u], p, count);
+    });
   });
 }
 
@@ -154,28 +157,34 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::for_vectors<V>(extent, [&](int, long long index, long long count) {
-    long long offset[5] = {};
-    dev::locate(extent, index, offset, gx, gy, g, x, y);
-    dev::Lane<T, V> up, a, b;
-    up.fetch_from(extent, g, offset[2], count);
-    a.fetch_from(extent, x, offset[3], count);
-    b.fetch_from(extent, y, offset[4], count);
-    dev::Vec<T, V> out;
-    if (gx.data != nullptr) {
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
+    long long at[turns.times][2];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[5] = {};
+      dev::locate(extent, index, offset, gx, gy, g, x, y);
+      at[u][0] = offset[0];
+      at[u][1] = offset[1];
+      up[u].fetch_from(extent, g, offset[2], count);
+      a[u].fetch_from(extent, x, offset[3], count);
+      b[u].fetch_from(extent, y, offset[4], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> p[V], q[V], r[V], result[V];
+      up[u].values(g, r);
+      a[u].values(x, p);
+      b[u].values(y, q);
+      if (gx.data != nullptr) {
 #pragma unroll
-      for (int j = 0; j < V; ++j)
-        out.v[j] =
-            dev::store<T>(dev::gradient<F, 0>(a.get(x, j), b.get(y, j), up.get(g, j), numbers));
-      dev::put<T, V>(gx, offset[0], out, count);
-    }
-    if (gy.data != nullptr) {
+        for (int j = 0; j < V; ++j) result[j] = dev::gradient<F, 0>(p[j], q[j], r[j], numbers);
+        dev::put_values<T, V>(gx, at[u][0], result, count);
+      }
+      if (gy.data != nullptr) {
 #pragma unroll
-      for (int j = 0; j < V; ++j)
-        out.v[j] =
-            dev::store<T>(dev::gradient<F, 1>(a.get(x, j), b.get(y, j), up.get(g, j), numbers));
-      dev::put<T, V>(gy, offset[1], out, count);
-    }
+        for (int j = 0; j < V; ++j) result[j] = dev::gradient<F, 1>(p[j], q[j], r[j], numbers);
+        dev::put_values<T, V>(gy, at[u][1], result, count);
+      }
+    });
   });
 }
 

@@ -2,6 +2,10 @@
 #include "copy.cuh"
 #include "elementwise.cuh"
 
+namespace dev {
+inline constexpr int kCopyUnroll = 4;  // lib/ops/copy.cpp agrees
+}
+
 // Equal types move as raw bits: W is unsigned char, short, int or long long.
 // Memory traffic: numel * 2 * sizeof(W).
 template <class W, int V>
@@ -9,16 +13,20 @@ __global__ void __launch_bounds__(dev::kThreads)
     copy_bits(const __grid_constant__ flame_params::Extent extent,
               const __grid_constant__ flame_params::Strided to,
               const __grid_constant__ flame_params::Strided from) {
-  dev::Vec<W, V> raw[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[2] = {};
-    dev::locate(extent, index, offset, to, from);
-    at[u] = offset[0];
-    raw[u] = dev::fetch<W, V>(from.data, offset[1], from.stride[extent.rank - 1] == 0, count);
+  constexpr int kTimes = dev::kCopyUnroll;
+  dev::by_block<V, kTimes>(extent, [&](auto turns) {
+    dev::Packet<W, V> raw[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[2] = {};
+      dev::locate(extent, index, offset, to, from);
+      at[u] = offset[0];
+      dev::read_strided<W, V>(raw[u], extent, from, offset[1], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::write<W, V>(dev::address<W>(to, at[u]), raw[u], count);
+    });
   });
-  dev::for_vectors<V>(
-      extent, [&](int u, long long, long long count) { dev::put<W, V>(to, at[u], raw[u], count); });
 }
 
 // Memory traffic: numel * (sizeof(From) + sizeof(To)).
@@ -29,71 +37,143 @@ __global__ void __launch_bounds__(dev::kThreads)
                  const __grid_constant__ flame_params::Strided from) {
   using Source = typename dev::Stored<From>::type;
   using Target = typename dev::Stored<To>::type;
-  dev::for_vectors<V>(extent, [&](int, long long index, long long count) {
-    long long offset[2] = {};
-    dev::locate(extent, index, offset, to, from);
-    const auto raw =
-        dev::fetch<Source, V>(from.data, offset[1], from.stride[extent.rank - 1] == 0, count);
-    dev::Vec<Target, V> out;
+  constexpr int kTimes = dev::kCopyUnroll;
+  dev::by_block<V, kTimes>(extent, [&](auto turns) {
+    dev::Packet<Source, V> raw[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[2] = {};
+      dev::locate(extent, index, offset, to, from);
+      at[u] = offset[0];
+      dev::read_strided<Source, V>(raw[u], extent, from, offset[1], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Packet<Target, V> out;
+      if constexpr (dev::kHalf<To> && (dev::kHalf<From> || dev::kSame<From, float>)) {
+        float values[V];
 #pragma unroll
-    for (int j = 0; j < V; ++j) out.v[j] = dev::convert<From, To>(raw.v[j]);
-    dev::put<Target, V>(to, offset[0], out, count);
+        for (int j = 0; j < V; ++j) values[j] = raw[u].value(j);
+        out.assign(values);
+      } else {
+        out.clear();
+#pragma unroll
+        for (int j = 0; j < V; ++j) out.set(j, dev::convert<From, To>(raw[u].get(j)));
+      }
+      dev::write<Target, V>(dev::address<Target>(to, at[u]), out, count);
+    });
   });
 }
 
+namespace dev {
+// Where a tile of a transposed copy begins, its batch found in the outer dims.
+struct TilePlace {
+  long long to, from, row, column;
+};
+__device__ __forceinline__ TilePlace tile_place(const Extent& extent, const Strided& to,
+                                                const Strided& from, int tile) {
+  const int row_dim = extent.rank - 2;
+  const long long down = (extent.size[row_dim] + tile - 1) / tile;
+  const long long across = (extent.size[row_dim + 1] + tile - 1) / tile;
+  long long rest = blockIdx.x;
+  long long batch = divide(rest, down * across);
+  rest -= batch * down * across;
+  TilePlace place = {};
+  place.row = divide(rest, across) * tile;
+  place.column = (rest - place.row / tile * across) * tile;
+  for (int d = row_dim - 1; d >= 0; --d) {
+    const long long outer = divide(batch, extent.size[d]);
+    const long long at = batch - outer * extent.size[d];
+    place.to += at * to.stride[d];
+    place.from += at * from.stride[d];
+    batch = outer;
+  }
+  return place;
+}
+}  // namespace dev
+
 // The last two dims of `from` swapped into `to`, tile by tile through shared memory, so that both
-// sides are read and written along their contiguous dim. blockDim (32, 8); extent is
-// (batch dims..., rows, columns) of `to`: `to` has stride 1 along columns, `from` along rows.
+// sides are read and written along their contiguous dim. A tile is 16 N x 16 N elements; a thread
+// reads N vectors of N elements, turns them in registers, and writes N vectors. In shared memory
+// vectors are displaced by exclusive or, so that neither side meets a bank twice. extent is (batch
+// dims..., rows, columns) of `to`: `to` has stride 1 along columns, `from` along rows. With N > 1
+// addresses, strides and the two sizes are multiples of N elements.
 // Memory traffic: numel * 2 * sizeof(W).
-template <class W>
+template <class W, int N>
 __global__ void __launch_bounds__(256)
     copy_transposed(const __grid_constant__ flame_params::Extent extent,
                     const __grid_constant__ flame_params::Strided to,
                     const __grid_constant__ flame_params::Strided from) {
-  __shared__ W tile[32][33];
-  const int row_dim = extent.rank - 2, column_dim = extent.rank - 1;
-  const long long rows = extent.size[row_dim], columns = extent.size[column_dim];
-  const long long tiles_down = (rows + 31) / 32, tiles_across = (columns + 31) / 32;
-  long long rest = blockIdx.x;
-  const long long batch = dev::divide(rest, tiles_down * tiles_across);
-  rest -= batch * tiles_down * tiles_across;
-  const long long row = dev::divide(rest, tiles_across) * 32;
-  const long long column = (rest - row / 32 * tiles_across) * 32;
+  using Row = dev::Vec<W, N>;
+  constexpr int kSide = 16;
+  __shared__ Row tile[kSide * N][kSide];
+  const long long rows = extent.size[extent.rank - 2], columns = extent.size[extent.rank - 1];
+  const long long to_row = to.stride[extent.rank - 2], from_column = from.stride[extent.rank - 1];
+  const dev::TilePlace place = dev::tile_place(extent, to, from, kSide * N);
+  const int x = threadIdx.x % kSide, y = threadIdx.x / kSide;
 
-  long long to_at = 0, from_at = 0;
-  rest = batch;
-  for (int d = row_dim - 1; d >= 0; --d) {
-    const long long outer = dev::divide(rest, extent.size[d]);
-    const long long at = rest - outer * extent.size[d];
-    to_at += at * to.stride[d];
-    from_at += at * from.stride[d];
-    rest = outer;
+  const W* source = static_cast<const W*>(from.data) + place.from;
+  const long long r = place.row + x * N, c = place.column + y * N;
+  if (r < rows && c < columns) {
+    Row in[N];
+#pragma unroll
+    for (int k = 0; k < N; ++k)
+      in[k] = *reinterpret_cast<const Row*>(source + r + (c + k) * from_column);
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      Row turned;
+#pragma unroll
+      for (int j = 0; j < N; ++j) turned.v[j] = in[j].v[k];
+      tile[x * N + k][y ^ x] = turned;
+    }
   }
-  const W* source = static_cast<const W*>(from.data) + from_at;
-  W* target = static_cast<W*>(const_cast<void*>(to.data)) + to_at;
+  __syncthreads();
+  W* target = static_cast<W*>(const_cast<void*>(to.data)) + place.to;
+  const long long column = place.column + x * N;
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+    const int across = y + k * kSide;
+    if (place.row + across < rows && column < columns)
+      *reinterpret_cast<Row*>(target + (place.row + across) * to_row + column) =
+          tile[across][x ^ (across / N)];
+  }
+}
+
+// The same where vectors do not fit, element by element: a tile of 32 x 32.
+template <class W>
+__global__ void __launch_bounds__(256)
+    copy_transposed_any(const __grid_constant__ flame_params::Extent extent,
+                        const __grid_constant__ flame_params::Strided to,
+                        const __grid_constant__ flame_params::Strided from) {
+  __shared__ W tile[32][33];
+  const long long rows = extent.size[extent.rank - 2], columns = extent.size[extent.rank - 1];
+  const long long to_row = to.stride[extent.rank - 2], from_column = from.stride[extent.rank - 1];
+  const dev::TilePlace place = dev::tile_place(extent, to, from, 32);
+  const W* source = static_cast<const W*>(from.data) + place.from;
+  W* target = static_cast<W*>(const_cast<void*>(to.data)) + place.to;
+  const int x = threadIdx.x % 32, y = threadIdx.x / 32;
 #pragma unroll
   for (int k = 0; k < 32; k += 8) {
-    const long long r = row + threadIdx.x, c = column + threadIdx.y + k;
-    if (r < rows && c < columns)
-      tile[threadIdx.y + k][threadIdx.x] = source[r + c * from.stride[column_dim]];
+    const long long r = place.row + x, c = place.column + y + k;
+    if (r < rows && c < columns) tile[y + k][x] = source[r + c * from_column];
   }
   __syncthreads();
 #pragma unroll
   for (int k = 0; k < 32; k += 8) {
-    const long long r = row + threadIdx.y + k, c = column + threadIdx.x;
-    if (r < rows && c < columns)
-      target[r * to.stride[row_dim] + c] = tile[threadIdx.x][threadIdx.y + k];
+    const long long r = place.row + y + k, c = place.column + x;
+    if (r < rows && c < columns) target[r * to_row + c] = tile[x][y + k];
   }
 }
 
-#define EXPORT_BITS(W, V)     \
-  DEV_EXPORT(copy_bits<W, V>) \
-  DEV_EXPORT(copy_bits<W, 1>) \
-  DEV_EXPORT(copy_transposed<W>)
-EXPORT_BITS(unsigned char, 16)
-EXPORT_BITS(unsigned short, 8)
-EXPORT_BITS(unsigned int, 4)
-EXPORT_BITS(unsigned long long, 2)
+// N: see vectors_across in lib/ops/copy.cpp.
+#define EXPORT_BITS(W, V, N)        \
+  DEV_EXPORT(copy_bits<W, V>)       \
+  DEV_EXPORT(copy_bits<W, 1>)       \
+  DEV_EXPORT(copy_transposed<W, N>) \
+  DEV_EXPORT(copy_transposed_any<W>)
+EXPORT_BITS(unsigned char, 16, 4)
+EXPORT_BITS(unsigned short, 8, 4)
+EXPORT_BITS(unsigned int, 4, 4)
+EXPORT_BITS(unsigned long long, 2, 2)
 
 // V: 16 bytes of the wider type.
 #define EXPORT_CONVERT(From, To, V)     \

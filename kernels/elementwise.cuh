@@ -5,6 +5,7 @@
 // innermost one in vectors and sets its strides to V, or 0 where broadcast; a partial last vector
 // only occurs where everything merged into one dim.
 #pragma once
+#include "packed.cuh"
 #include "prelude.cuh"
 
 namespace dev {
@@ -16,9 +17,12 @@ using flame_params::Strided;
 inline constexpr int kThreads = 256;  // of every elementwise launch; lib/ops/iteration.h agrees
 inline constexpr int kUnroll = 2;
 
-// index / extent.size[d] for index < 2^53, by multiplication: the product is off by less than one,
-// as 3 * 2^-53 * index / size < 1. A 64-bit division would be a call, and would cost registers.
+// index / extent.size[d] for index < 2^53, by multiplication. Where the host found that 31 bits do,
+// exactly by its factor (lib/ops/iteration.h); else the product is off by less than one, as 3 *
+// 2^-53 * index / size < 1. A 64-bit division would be a call, and would cost registers.
 __device__ __forceinline__ long long quotient(const Extent& extent, int d, long long index) {
+  if (extent.factor[d] != 0)
+    return (unsigned)((unsigned long long)(unsigned)index * extent.factor[d] >> extent.shift[d]);
   const long long q = (long long)(double(index) * extent.inverse[d]);
   const long long rest = index - q * extent.size[d];
   return rest < 0 ? q - 1 : rest >= extent.size[d] ? q + 1 : q;
@@ -73,28 +77,102 @@ __device__ __forceinline__ void put(const Strided& to, long long offset, const V
   }
 }
 
-// An operand's V elements and how they read as accumulator values: a number stays unrounded.
+// An operand's V elements: as stored, one that stands for all of them, or a number.
 template <class T, int V>
-struct Lane {
-  Vec<T, V> raw;
+struct Lane : Packet<T, V> {
+  bool splat;
   __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
-    raw = fetch<T, V>(from.data, offset, from.stride[extent.rank - 1] == 0, count);
+    splat = V > 1 && from.stride[extent.rank - 1] == 0;
+    if (from.data == nullptr) return;
+    const T* at = static_cast<const T*>(from.data) + offset;
+    if (splat) {
+      this->clear();
+      this->set(0, *at);
+    } else {
+      read<T, V>(*this, at, count);
+    }
   }
+  // As accumulator values: a number stays unrounded.
   __device__ __forceinline__ Acc<T> get(const Strided& from, int j) const {
-    return from.data == nullptr ? Acc<T>(from.scalar) : load(raw.v[j]);
+    return from.data == nullptr ? Acc<T>(from.scalar) : this->value(splat ? 0 : j);
+  }
+  __device__ __forceinline__ void values(const Strided& from, Acc<T>* out) const {
+    if (from.data == nullptr || splat) {
+      const Acc<T> one = from.data == nullptr ? Acc<T>(from.scalar) : this->value(0);
+#pragma unroll
+      for (int j = 0; j < V; ++j) out[j] = one;
+    } else {
+#pragma unroll
+      for (int j = 0; j < V; ++j) out[j] = this->value(j);
+    }
   }
 };
 
-// The vectors of one thread: for_vectors<V>(extent, [&](int u, long long index, long long count)).
+template <class T>
+__device__ __forceinline__ T* address(const Strided& to, long long offset) {
+  return static_cast<T*>(const_cast<void*>(to.data)) + offset;
+}
+
+// V elements as stored; one that is broadcast along the vector is repeated.
+template <class T, int V>
+__device__ __forceinline__ void read_strided(Packet<T, V>& packet, const Extent& extent,
+                                             const Strided& from, long long offset,
+                                             long long count) {
+  if (V > 1 && from.stride[extent.rank - 1] == 0) {
+    const T one = *address<T>(from, offset);
+    packet.clear();
+#pragma unroll
+    for (int j = 0; j < V; ++j) packet.set(j, one);
+  } else {
+    read<T, V>(packet, address<T>(from, offset), count);
+  }
+}
+
+// Rounds V values into their place.
+template <class T, int V>
+__device__ __forceinline__ void put_values(const Strided& to, long long offset,
+                                           const Acc<T>* values, long long count) {
+  Packet<T, V> out;
+  out.assign(values);
+  write<T, V>(address<T>(to, offset), out, count);
+}
+
+// Vectors `first`, first + blockDim.x, ... of a thread. kWhole: all are there, and complete.
+template <bool kWhole, int kTimes>
+struct Turns {
+  static constexpr bool whole = kWhole;
+  static constexpr int times = kTimes;
+  long long first;
+};
+
+// for_vectors<V>(extent, turns, [&](int u, long long index, long long count)).
+template <int V, bool kWhole, int kTimes, class Body>
+__device__ __forceinline__ void for_vectors(const Extent& extent,
+                                            const Turns<kWhole, kTimes>& turns, Body body) {
+#pragma unroll
+  for (int u = 0; u < kTimes; ++u) {
+    const long long index = turns.first + (long long)u * blockDim.x;
+    const long long count = kWhole ? V : extent.numel - index * V;
+    if (kWhole || count > 0) body(u, index, count);
+  }
+}
 template <int V, class Body>
 __device__ __forceinline__ void for_vectors(const Extent& extent, Body body) {
   const long long first = (long long)blockIdx.x * (blockDim.x * kUnroll) + threadIdx.x;
-#pragma unroll
-  for (int u = 0; u < kUnroll; ++u) {
-    const long long index = first + (long long)u * blockDim.x;
-    const long long count = extent.numel - index * V;
-    if (count > 0) body(u, index, count);
+  for_vectors<V>(extent, Turns<false, kUnroll>{first}, body);
+}
+
+// Calls body(turns) with all kTimes vectors of a thread in a block where all are complete, so that
+// nothing stands between one load and the next; elsewhere with one vector after the other.
+template <int V, int kTimes = kUnroll, class Body>
+__device__ __forceinline__ void by_block(const Extent& extent, Body body) {
+  const long long first = (long long)blockIdx.x * (blockDim.x * kTimes) + threadIdx.x;
+  if (((long long)blockIdx.x + 1) * (blockDim.x * kTimes * V) <= extent.numel) {
+    body(Turns<true, kTimes>{first});
+  } else {
+#pragma unroll 1
+    for (int u = 0; u < kTimes; ++u) body(Turns<false, 1>{first + u * (int)blockDim.x});
   }
 }
 

@@ -31,6 +31,25 @@ struct Numbers {
   double v[2];
 };
 
+// Tensors that lie side by side in one, as cat lays them: the whole's rows of `pitch` units hold
+// a row of each part, `start` units in. A part has `units` units in rows of `row`; unit u lies in
+// row u * factor >> shift (as in Extent). Its blocks are those from first_block on. A unit is what
+// one access moves.
+inline constexpr int kMaxParts = 32;
+struct Part {
+  void* data;
+  long long start;
+  unsigned units, row, factor;
+  int shift;
+  unsigned first_block;
+};
+struct Parts {
+  Part part[kMaxParts];
+  void* whole;
+  long long pitch;
+  int count;
+};
+
 // The value of a fill: `integer` where is_integer, so that 64-bit integers stay exact.
 struct Constant {
   double real;

@@ -23,6 +23,7 @@
 // A call of n elements uses ceil(n / 4) or ceil(n / 2) counters; the next call starts behind them.
 #include "copy.cuh"
 #include "math.cuh"
+#include "packed.cuh"
 
 namespace dev {
 
@@ -52,7 +53,7 @@ __device__ __forceinline__ unsigned long long join(unsigned high, unsigned low) 
 
 // r cos(2 pi u2) and r sin(2 pi u2).
 __device__ __forceinline__ void box_muller(unsigned a, unsigned b, float* out) {
-  const float u1 = float((unsigned long long)a + 1) * 0x1p-32f, u2 = float(b) * 0x1p-32f;
+  const float u1 = (a == ~0u ? 0x1p32f : float(a + 1)) * 0x1p-32f, u2 = float(b) * 0x1p-32f;
   const float r = sqrt(-2.0f * log(u1));
   float s, c;
   sincospif(2 * u2, &s, &c);
@@ -71,22 +72,34 @@ __device__ __forceinline__ void box_muller(unsigned long long a, unsigned long l
 
 }  // namespace dev
 
-// Each distribution states kPerCounter<T> and values(words, out[kPerCounter<T>]).
+namespace dev {
+inline constexpr int kRandomUnroll = 4;  // 16-byte vectors of a thread; lib/ops/creation.cpp agrees
+// n * 2^-k for n < 2^k, k <= 11, exactly: n is put into the last bits of 2^23, which costs less
+// than a conversion of integers.
+template <int k>
+__device__ __forceinline__ float fraction(unsigned n) {
+  constexpr float kUnit = 1.0f / float(1 << k);
+  return fmaf(__uint_as_float(0x4b000000u | n), kUnit, -0x1p23f * kUnit);
+}
+}  // namespace dev
+
+// Each distribution states kPerCounter<T> and values<T>(words, out[kPerCounter<T>]), not yet
+// rounded to T.
 struct Uniform {
   template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
-  static __device__ void values(const dev::Words& x, float* out) {
-    for (int j = 0; j < 4; ++j) out[j] = float(x.w[j] >> 8) * 0x1p-24f;
-  }
-  static __device__ void values(const dev::Words& x, __half* out) {
-    for (int j = 0; j < 4; ++j) out[j] = __float2half_rn(float(x.w[j] >> 21) * 0x1p-11f);
-  }
-  static __device__ void values(const dev::Words& x, __nv_bfloat16* out) {
-    for (int j = 0; j < 4; ++j) out[j] = __float2bfloat16_rn(float(x.w[j] >> 24) * 0x1p-8f);
-  }
-  static __device__ void values(const dev::Words& x, double* out) {
-    for (int j = 0; j < 2; ++j)
-      out[j] = double(dev::join(x.w[2 * j], x.w[2 * j + 1]) >> 11) * 0x1p-53;
+  template <class T>
+  static __device__ void values(const dev::Words& x, dev::Acc<T>* out) {
+    if constexpr (dev::kSame<T, double>) {
+      for (int j = 0; j < 2; ++j)
+        out[j] = double(dev::join(x.w[2 * j], x.w[2 * j + 1]) >> 11) * 0x1p-53;
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        out[j] = dev::kSame<T, __half>          ? dev::fraction<11>(x.w[j] >> 21)
+                 : dev::kSame<T, __nv_bfloat16> ? dev::fraction<8>(x.w[j] >> 24)
+                                                : float(x.w[j] >> 8) * 0x1p-24f;
+    }
   }
 };
 
@@ -94,49 +107,76 @@ struct Normal {
   template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
   template <class T>
-  static __device__ void values(const dev::Words& x, T* out) {
-    float z[4];
-    dev::box_muller(x.w[0], x.w[1], z);
-    dev::box_muller(x.w[2], x.w[3], z + 2);
-    for (int j = 0; j < 4; ++j) out[j] = dev::store<T>(z[j]);
-  }
-  static __device__ void values(const dev::Words& x, double* out) {
-    dev::box_muller(dev::join(x.w[0], x.w[1]), dev::join(x.w[2], x.w[3]), out);
+  static __device__ void values(const dev::Words& x, dev::Acc<T>* out) {
+    if constexpr (dev::kSame<T, double>) {
+      dev::box_muller(dev::join(x.w[0], x.w[1]), dev::join(x.w[2], x.w[3]), out);
+    } else {
+      dev::box_muller(x.w[0], x.w[1], out);
+      dev::box_muller(x.w[2], x.w[3], out + 2);
+    }
   }
 };
 
-// One counter a thread. Memory traffic: numel * sizeof(T).
+// A thread makes vectors of 16 bytes from as many counters as they take. Memory traffic: numel *
+// sizeof(T).
 template <class D, class T>
 __global__ void __launch_bounds__(256)
     random(T* out, const __grid_constant__ flame_params::Philox start, const long long numel) {
-  constexpr int kPer = D::template kPerCounter<T>;
-  const long long c = dev::global_thread();
-  const long long left = numel - c * kPer;
-  if (left <= 0) return;
-  const dev::Words words = dev::philox(start.seed, start.offset + (unsigned long long)c);
-  dev::Vec<T, kPer> v;
-  D::values(words, v.v);
-  if (left >= kPer) {
-    *reinterpret_cast<dev::Vec<T, kPer>*>(out + c * kPer) = v;
-  } else {
+  constexpr int kPer = D::template kPerCounter<T>, V = dev::kVec<T>;
+  const long long first = (long long)blockIdx.x * (blockDim.x * dev::kRandomUnroll) + threadIdx.x;
 #pragma unroll
-    for (int j = 0; j < kPer; ++j)
-      if (j < left) out[c * kPer + j] = v.v[j];
+  for (int u = 0; u < dev::kRandomUnroll; ++u) {
+    const long long i = (first + u * (int)blockDim.x) * V;
+    if (i >= numel) return;
+    const unsigned long long counter = start.offset + (unsigned long long)(i / kPer);
+    dev::Acc<T> values[V];
+#pragma unroll
+    for (int j = 0; j < V; j += kPer)
+      D::template values<T>(dev::philox(start.seed, counter + j / kPer), values + j);
+    dev::Packet<T, V> packet;
+    packet.assign(values);
+    dev::write<T, V>(out + i, packet, numel - i);
   }
 }
 
-// range: high - low, above 0. One counter a thread. Memory traffic: numel * sizeof(T).
+namespace dev {
+// z mod range, with reciprocal = floor((2^64 - 1) / range): z / range is above the estimate of the
+// quotient by less than 2, so that at most one more range fits.
+__device__ __forceinline__ unsigned long long modulo(unsigned long long z, unsigned long long range,
+                                                     unsigned long long reciprocal) {
+  const unsigned long long rest = z - __umul64hi(z, reciprocal) * range;
+  return rest >= range ? rest - range : rest;
+}
+}  // namespace dev
+
+// range: high - low, above 0; reciprocal: floor((2^64 - 1) / range). Memory traffic: numel *
+// sizeof(T).
 template <class T>
 __global__ void __launch_bounds__(256)
     random_integers(typename dev::Stored<T>::type* out,
                     const __grid_constant__ flame_params::Philox start, const long long low,
-                    const unsigned long long range, const long long numel) {
-  const long long c = dev::global_thread();
-  if (c * 2 >= numel) return;
-  const dev::Words x = dev::philox(start.seed, start.offset + (unsigned long long)c);
-  for (int j = 0; j < 2 && c * 2 + j < numel; ++j) {
-    const unsigned long long z = dev::join(x.w[2 * j], x.w[2 * j + 1]) % range;
-    out[c * 2 + j] = dev::convert<long long, T>((long long)((unsigned long long)low + z));
+                    const unsigned long long range, const unsigned long long reciprocal,
+                    const long long numel) {
+  using S = typename dev::Stored<T>::type;
+  constexpr int V = dev::kVec<S>;
+  const long long first = (long long)blockIdx.x * (blockDim.x * dev::kRandomUnroll) + threadIdx.x;
+#pragma unroll 1
+  for (int u = 0; u < dev::kRandomUnroll; ++u) {
+    const long long i = (first + u * (int)blockDim.x) * V;
+    if (i >= numel) return;
+    dev::Packet<S, V> packet;
+    packet.clear();
+#pragma unroll
+    for (int j = 0; j < V; j += 2) {
+      const dev::Words x = dev::philox(start.seed, start.offset + (unsigned long long)(i + j) / 2);
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        const unsigned long long z =
+            dev::modulo(dev::join(x.w[2 * k], x.w[2 * k + 1]), range, reciprocal);
+        packet.set(j + k, dev::convert<long long, T>((long long)((unsigned long long)low + z)));
+      }
+    }
+    dev::write<S, V>(out + i, packet, numel - i);
   }
 }
 

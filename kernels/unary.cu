@@ -3,6 +3,7 @@
 // whether gradient is given the input or the output as its x.
 #include "elementwise.cuh"
 #include "math.cuh"
+#include "normal_tail.cuh"
 
 struct Exp {
   template <class A>
@@ -27,17 +28,29 @@ struct Relu {
   }
 };
 
-// x Phi(x) with Phi(x) = erfc(-x / sqrt 2) / 2, which keeps its digits where Phi is tiny.
+// x Phi(x) with Phi(x) = erfc(-x / sqrt 2) / 2, which keeps its digits where Phi is tiny. In float
+// from the tail Q(|x|): Phi = Q for x < 0, else 1 - Q. Above 15 Q is 0, and x need not be told from
+// infinity there; NaN stays.
 struct GeluErf {
-  template <class A>
-  static __device__ A forward(A x) {
-    return A(0.5) * x * dev::erfc(x * A(-0.70710678118654752440));
+  static __device__ double forward(double x) {
+    return 0.5 * x * dev::erfc(x * -0.70710678118654752440);
   }
-  template <class A>
-  static __device__ A gradient(A x, A g) {
-    const A phi = A(0.39894228040143267794) * dev::exp(A(-0.5) * x * x);
-    return g * (A(0.5) * dev::erfc(x * A(-0.70710678118654752440)) + x * phi);
+  static __device__ float forward(float x) {
+    const float a = bounded(x);
+    const float positive = x < 0 ? 0.0f : x;
+    return fmaf(x < 0 ? x : -a, dev::normal_tail(a).tail, positive);
   }
+  static __device__ double gradient(double x, double g) {
+    const double phi = 0.39894228040143267794 * dev::exp(-0.5 * x * x);
+    return g * (0.5 * dev::erfc(x * -0.70710678118654752440) + x * phi);
+  }
+  static __device__ float gradient(float x, float g) {
+    const float a = bounded(x);
+    const dev::NormalTail at = dev::normal_tail(a);
+    const float phi = 0.39894228040143267794f * at.half * at.half;
+    return g * fmaf(x, phi, x < 0 ? at.tail : 1.0f - at.tail);
+  }
+  static __device__ float bounded(float x) { return fabsf(x) > 15.0f ? 15.0f : fabsf(x); }
 };
 
 // Hendrycks & Gimpel 2016: x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3).
@@ -72,6 +85,17 @@ struct Sigmoid {
   }
 };
 
+namespace dev {
+// F::gradient(x, g) or, where it takes numbers, F::gradient(x, g, numbers).
+template <class F, class A>
+__device__ __forceinline__ A call_gradient(const Numbers& numbers, A x, A g) {
+  if constexpr (requires { F::gradient(x, g, numbers); })
+    return F::gradient(x, g, numbers);
+  else
+    return F::gradient(x, g);
+}
+}  // namespace dev
+
 // Memory traffic: numel * 2 * sizeof(T).
 template <class F, class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
@@ -79,20 +103,22 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided y,
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Numbers numbers) {
-  dev::Lane<T, V> in[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[2] = {};
-    dev::locate(extent, index, offset, y, x);
-    at[u] = offset[0];
-    in[u].fetch_from(extent, x, offset[1], count);
-  });
-  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
-    dev::Vec<T, V> out;
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> in[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[2] = {};
+      dev::locate(extent, index, offset, y, x);
+      at[u] = offset[0];
+      in[u].fetch_from(extent, x, offset[1], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> v[V];
+      in[u].values(x, v);
 #pragma unroll
-    for (int j = 0; j < V; ++j)
-      out.v[j] = dev::store<T>(dev::call_forward<F>(numbers, in[u].get(x, j)));
-    dev::put<T, V>(y, at[u], out, count);
+      for (int j = 0; j < V; ++j) v[j] = dev::call_forward<F>(numbers, v[j]);
+      dev::put_values<T, V>(y, at[u], v, count);
+    });
   });
 }
 
@@ -104,26 +130,24 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::Lane<T, V> in[dev::kUnroll], up[dev::kUnroll];
-  long long at[dev::kUnroll];
-  dev::for_vectors<V>(extent, [&](int u, long long index, long long count) {
-    long long offset[3] = {};
-    dev::locate(extent, index, offset, gx, x, g);
-    at[u] = offset[0];
-    in[u].fetch_from(extent, x, offset[1], count);
-    up[u].fetch_from(extent, g, offset[2], count);
-  });
-  dev::for_vectors<V>(extent, [&](int u, long long, long long count) {
-    dev::Vec<T, V> out;
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> in[turns.times], up[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[3] = {};
+      dev::locate(extent, index, offset, gx, x, g);
+      at[u] = offset[0];
+      in[u].fetch_from(extent, x, offset[1], count);
+      up[u].fetch_from(extent, g, offset[2], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> a[V], b[V];
+      in[u].values(x, a);
+      up[u].values(g, b);
 #pragma unroll
-    for (int j = 0; j < V; ++j) {
-      const dev::Acc<T> a = in[u].get(x, j), b = up[u].get(g, j);
-      if constexpr (requires { F::gradient(a, b, numbers); })
-        out.v[j] = dev::store<T>(F::gradient(a, b, numbers));
-      else
-        out.v[j] = dev::store<T>(F::gradient(a, b));
-    }
-    dev::put<T, V>(gx, at[u], out, count);
+      for (int j = 0; j < V; ++j) b[j] = dev::call_gradient<F>(numbers, a[j], b[j]);
+      dev::put_values<T, V>(gx, at[u], b, count);
+    });
   });
 }
 

@@ -1,7 +1,36 @@
 // out = condition ? x : y with broadcasting; the condition is a byte, anything nonzero is true.
 #include "reduce.cuh"
 
-// Values are selected, never computed with. Memory traffic: numel * (1 + 3 sizeof(T)).
+namespace dev {
+// The bytes of a condition; one that is broadcast along the vector stands for all.
+template <int V>
+struct Choice {
+  Packet<unsigned char, V> packet;
+  bool splat;
+  __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
+                                             long long offset, long long count) {
+    splat = V > 1 && from.stride[extent.rank - 1] == 0;
+    const auto* at = static_cast<const unsigned char*>(from.data) + offset;
+    if (splat) {
+      packet.clear();
+      packet.set(0, *at);
+    } else {
+      read<unsigned char, V>(packet, at, count);
+    }
+  }
+  __device__ __forceinline__ void values(bool* out) const {
+    if (splat) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) out[j] = packet.get(0) != 0;
+    } else {
+#pragma unroll
+      for (int j = 0; j < V; ++j) out[j] = packet.get(j) != 0;
+    }
+  }
+};
+}  // namespace dev
+
+// Memory traffic: numel * (1 + 3 sizeof(T)).
 template <class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
     where_forward(const __grid_constant__ flame_params::Extent extent,
@@ -9,19 +38,28 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided condition,
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Strided y) {
-  dev::for_vectors<V>(extent, [&](int, long long index, long long count) {
-    long long offset[4] = {};
-    dev::locate(extent, index, offset, out, condition, x, y);
-    const auto chosen = dev::fetch<unsigned char, V>(condition.data, offset[1],
-                                                     condition.stride[extent.rank - 1] == 0, count);
-    dev::Lane<T, V> a, b;
-    a.fetch_from(extent, x, offset[2], count);
-    b.fetch_from(extent, y, offset[3], count);
-    dev::Vec<T, V> result;
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> a[turns.times], b[turns.times];
+    dev::Choice<V> chosen[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[4] = {};
+      dev::locate(extent, index, offset, out, condition, x, y);
+      at[u] = offset[0];
+      chosen[u].fetch_from(extent, condition, offset[1], count);
+      a[u].fetch_from(extent, x, offset[2], count);
+      b[u].fetch_from(extent, y, offset[3], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> p[V], q[V];
+      bool is[V];
+      chosen[u].values(is);
+      a[u].values(x, p);
+      b[u].values(y, q);
 #pragma unroll
-    for (int j = 0; j < V; ++j)
-      result.v[j] = dev::store<T>(chosen.v[j] != 0 ? a.get(x, j) : b.get(y, j));
-    dev::put<T, V>(out, offset[0], result, count);
+      for (int j = 0; j < V; ++j) p[j] = is[j] ? p[j] : q[j];
+      dev::put_values<T, V>(out, at[u], p, count);
+    });
   });
 }
 
@@ -34,24 +72,34 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided gy,
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Strided condition) {
-  dev::for_vectors<V>(extent, [&](int, long long index, long long count) {
-    long long offset[4] = {};
-    dev::locate(extent, index, offset, gx, gy, g, condition);
-    const auto chosen = dev::fetch<unsigned char, V>(condition.data, offset[3],
-                                                     condition.stride[extent.rank - 1] == 0, count);
-    const auto up = dev::fetch<T, V>(g.data, offset[2], g.stride[extent.rank - 1] == 0, count);
-    const T zero = dev::store<T>(dev::Acc<T>(0));
-    dev::Vec<T, V> out;
-    if (gx.data != nullptr) {
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> up[turns.times];
+    dev::Choice<V> chosen[turns.times];
+    long long at[turns.times][2];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
+      long long offset[4] = {};
+      dev::locate(extent, index, offset, gx, gy, g, condition);
+      at[u][0] = offset[0];
+      at[u][1] = offset[1];
+      up[u].fetch_from(extent, g, offset[2], count);
+      chosen[u].fetch_from(extent, condition, offset[3], count);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
+      dev::Acc<T> r[V], result[V];
+      bool is[V];
+      chosen[u].values(is);
+      up[u].values(g, r);
+      if (gx.data != nullptr) {
 #pragma unroll
-      for (int j = 0; j < V; ++j) out.v[j] = chosen.v[j] != 0 ? up.v[j] : zero;
-      dev::put<T, V>(gx, offset[0], out, count);
-    }
-    if (gy.data != nullptr) {
+        for (int j = 0; j < V; ++j) result[j] = is[j] ? r[j] : dev::Acc<T>(0);
+        dev::put_values<T, V>(gx, at[u][0], result, count);
+      }
+      if (gy.data != nullptr) {
 #pragma unroll
-      for (int j = 0; j < V; ++j) out.v[j] = chosen.v[j] != 0 ? zero : up.v[j];
-      dev::put<T, V>(gy, offset[1], out, count);
-    }
+        for (int j = 0; j < V; ++j) result[j] = is[j] ? dev::Acc<T>(0) : r[j];
+        dev::put_values<T, V>(gy, at[u][1], result, count);
+      }
+    });
   });
 }
 

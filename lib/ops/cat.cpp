@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 #include "lib/autograd/apply.h"
 #include "lib/autograd/op_context.h"
 #include "lib/core/error.h"
 #include "lib/ops/copy.h"
+#include "lib/ops/iteration.h"
 #include "lib/ops/ops.h"
 #include "lib/tensor/tensor_impl.h"
 
@@ -57,16 +60,94 @@ Tensor part_of(const Tensor& whole, const Shape& part, std::size_t dim, std::int
                    whole.storage_offset() + start * whole.strides()[dim]);
 }
 
+constexpr std::int64_t kThreads = 256;
+constexpr std::int64_t kUnroll = 4;  // dev::kPartUnroll of kernels/cat.cu
+
+// A part and where it lies in the whole along the joined dim.
+struct Piece {
+  Tensor tensor;
+  std::int64_t start;
+};
+
+std::int64_t bytes_from(const Shape& shape, std::size_t dim, DType dtype) {
+  std::int64_t n = static_cast<std::int64_t>(size_of(dtype));
+  for (std::size_t d = dim; d < shape.size(); ++d) n *= shape[d];
+  return n;
+}
+
+// The widest access that pieces [begin, end) allow; `pitch` in bytes.
+std::int64_t unit_of(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim,
+                     std::int64_t step, std::int64_t pitch) {
+  auto all = static_cast<std::uint64_t>(pitch) | reinterpret_cast<std::uintptr_t>(whole.data());
+  for (const Piece& piece : pieces)
+    all |= reinterpret_cast<std::uintptr_t>(piece.tensor.data()) |
+           static_cast<std::uint64_t>(piece.start * step) |
+           static_cast<std::uint64_t>(bytes_from(piece.tensor.shape(), dim, piece.tensor.dtype()));
+  std::int64_t unit = 16;
+  while (all % static_cast<std::uint64_t>(unit) != 0) unit /= 2;
+  return unit;
+}
+
+void launch_join(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim, bool apart) {
+  const std::int64_t step = bytes_from(whole.shape(), dim + 1, whole.dtype());
+  const std::int64_t pitch = bytes_from(whole.shape(), dim, whole.dtype());
+  const std::int64_t unit = unit_of(pieces, whole, dim, step, pitch);
+  flame_params::Parts parts = {};
+  parts.whole = whole.data();
+  parts.pitch = pitch / unit;
+  std::int64_t blocks = 0;
+  for (const Piece& piece : pieces) {
+    const Tensor& t = piece.tensor;
+    const std::int64_t row = bytes_from(t.shape(), dim, t.dtype()) / unit;
+    const std::int64_t units = bytes_from(t.shape(), 0, t.dtype()) / unit;
+    const Divisor divisor = divisor_of(row);
+    parts.part[parts.count++] = {t.data(),
+                                 piece.start * step / unit,
+                                 static_cast<unsigned>(units),
+                                 static_cast<unsigned>(row),
+                                 divisor.factor,
+                                 divisor.shift,
+                                 static_cast<unsigned>(blocks)};
+    blocks += ceil_div(units, kThreads * kUnroll);
+  }
+  launch(whole.device(), {"cat.cu", expression("join", apart, static_cast<int>(unit))},
+         {static_cast<unsigned>(blocks)}, {static_cast<unsigned>(kThreads)}, 0, parts);
+}
+
+// Copies the pieces into `whole`, or (apart) out of it. Those that lie in memory as rows go many
+// in a launch, the rest one by one.
+void move(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim, bool apart) {
+  std::vector<Piece> batch;
+  for (const Piece& piece : pieces) {
+    const Tensor& t = piece.tensor;
+    if (t.numel() == 0) continue;
+    const bool rows = whole.is_contiguous() && t.is_contiguous() &&
+                      bytes_from(t.shape(), 0, t.dtype()) < std::int64_t{1} << 31;
+    if (rows) {
+      batch.push_back(piece);
+      continue;
+    }
+    const Tensor part = part_of(whole, t.shape(), dim, piece.start);
+    apart ? copy_into(t, part) : copy_into(part, t);
+  }
+  for (std::size_t i = 0; i < batch.size(); i += flame_params::kMaxParts)
+    launch_join(std::span(batch).subspan(
+                    i, std::min<std::size_t>(flame_params::kMaxParts, batch.size() - i)),
+                whole, dim, apart);
+}
+
 std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   std::vector<TensorDesc> descs;
   for (const Tensor& t : in) descs.push_back(t.desc());
   const std::size_t dim = joined_dim(descs, attrs);
   const Tensor out = context.make_output();
+  std::vector<Piece> pieces;
   std::int64_t start = 0;
   for (const Tensor& t : in) {
-    if (t.numel() > 0) copy_into(part_of(out, t.shape(), dim, start), t);
+    pieces.push_back({t, start});
     if (!is_skipped(t.shape())) start += t.shape()[dim];
   }
+  move(pieces, out, dim, false);
   return {out};
 }
 
@@ -76,15 +157,17 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   for (std::size_t i = 0; i < context.input_count(); ++i) descs.push_back(context.input(i));
   const std::size_t dim = joined_dim(descs, attrs);
   std::vector<Tensor> out(descs.size());
+  std::vector<Piece> pieces;
   std::int64_t start = 0;
   for (std::size_t i = 0; i < descs.size(); ++i) {
     const Shape& shape = descs[i].shape;
     if (context.needs_grad(i)) {
       out[i] = context.make_gradient(i);
-      if (out[i].numel() > 0) copy_into(out[i], part_of(grads[0], shape, dim, start));
+      pieces.push_back({out[i], start});
     }
     if (!is_skipped(shape)) start += shape[dim];
   }
+  move(pieces, grads[0], dim, true);
   return out;
 }
 
@@ -117,8 +200,8 @@ const OpDef& cat_def() {
       .forward = forward,
       .backward = backward,
       .cost = cost,
-      .kernels = {"copy*"},
-      .backward_kernels = {"copy*"},
+      .kernels = {"copy*", "join<*>"},
+      .backward_kernels = {"copy*", "join<*>"},
       .workspace = no_workspace,
       .backward_workspace = no_workspace,
   };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "lib/autograd/apply.h"
 #include "lib/autograd/op_context.h"
@@ -17,7 +18,9 @@ namespace {
 using flame_params::Extent;
 using flame_params::Strided;
 
-constexpr std::int64_t kTile = 32;  // of copy_transposed
+constexpr unsigned kUnroll = 4;     // dev::kCopyUnroll of kernels/copy.cu
+constexpr std::int64_t kSide = 16;  // of copy_transposed: a tile is this many vectors squared
+constexpr std::int64_t kLeast = 8;  // elements along a dim that are worth a tile
 
 // The unsigned type of a size, as kernels spell it.
 std::string_view bits_type(std::size_t bytes) {
@@ -38,21 +41,34 @@ std::string_view bits_type(std::size_t bytes) {
 bool make_transposed(Extent& extent, Strided& to, Strided& from) {
   const int inner = extent.rank - 1;
   if (extent.rank < 2 || to.stride[inner] != 1 || from.stride[inner] <= 1 ||
-      extent.size[inner] < kTile / 4)
+      extent.size[inner] < kLeast)
     return false;
   const long long* one = std::find(from.stride, from.stride + inner, 1);
   const auto d = one - from.stride;
-  if (d == inner || extent.size[d] < kTile / 4) return false;
+  if (d == inner || extent.size[d] < kLeast) return false;
   for (long long* values : {extent.size, to.stride, from.stride})
     std::rotate(values + d, values + d + 1, values + inner);
   return true;
+}
+
+// Elements of a vector of copy_transposed: as many as it has, where both sides allow it.
+int vectors_across(const Extent& extent, const Strided& to, const Strided& from, std::size_t size) {
+  const int n = size == 8 ? 2 : 4, inner = extent.rank - 1;
+  for (const auto* side : {&to, &from}) {
+    if (reinterpret_cast<std::uintptr_t>(side->data) % (size * static_cast<unsigned>(n)) != 0)
+      return 1;
+    const int contiguous = side == &to ? inner : inner - 1;
+    for (int d = 0; d <= inner; ++d)
+      if (d != contiguous && side->stride[d] % n != 0) return 1;
+  }
+  return extent.size[inner] % n == 0 && extent.size[inner - 1] % n == 0 ? n : 1;
 }
 
 void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
   const Device& device = to.device();
   if (to.dtype() != from.dtype()) {
     launch(device, {"copy.cu", expression("copy_convert", from.dtype(), to.dtype(), loop.vector)},
-           loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1]);
+           loop.grid(kUnroll), loop.block(), 0, loop.extent, loop[0], loop[1]);
     return;
   }
   const std::string_view bits = bits_type(size_of(to.dtype()));
@@ -61,14 +77,18 @@ void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
   if (loop.vector == 1 && make_transposed(extent, target, source)) {
     const std::int64_t rows = extent.size[extent.rank - 2], columns = extent.size[extent.rank - 1];
     const std::int64_t batch = extent.numel / (rows * columns);
+    const int vector = vectors_across(extent, target, source, size_of(to.dtype()));
+    const std::int64_t tile = vector == 1 ? 2 * kSide : kSide * vector;
     const auto blocks =
-        static_cast<unsigned>(batch * ceil_div(rows, kTile) * ceil_div(columns, kTile));
-    launch(device, {"copy.cu", expression("copy_transposed", bits)}, {blocks}, {32, 8}, 0, extent,
-           target, source);
+        static_cast<unsigned>(batch * ceil_div(rows, tile) * ceil_div(columns, tile));
+    launch(device,
+           {"copy.cu", vector == 1 ? expression("copy_transposed_any", bits)
+                                   : expression("copy_transposed", bits, vector)},
+           {blocks}, {static_cast<unsigned>(kSide * kSide)}, 0, extent, target, source);
     return;
   }
-  launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector)}, loop.grid(), loop.block(),
-         0, loop.extent, loop[0], loop[1]);
+  launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector)}, loop.grid(kUnroll),
+         loop.block(), 0, loop.extent, loop[0], loop[1]);
 }
 
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,

@@ -18,6 +18,8 @@ using flame_params::Constant;
 using Descs = std::span<const TensorDesc>;
 
 constexpr unsigned kThreads = 256;
+constexpr unsigned kFillUnroll = 4;    // dev::kFillUnroll of kernels/fill.cu
+constexpr unsigned kRandomUnroll = 4;  // dev::kRandomUnroll of kernels/random.cu
 
 Constant constant(const AttrValue& value) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return {static_cast<double>(*i), *i, 1};
@@ -41,8 +43,10 @@ TensorDesc sized(std::string_view op, const Attrs& attrs, DType dtype) {
   return out;
 }
 
-driver::Dim3 blocks_for(std::int64_t threads) {
-  return {static_cast<unsigned>(ceil_div(threads, kThreads))};
+// Blocks whose threads make `unroll` vectors of 16 bytes each.
+driver::Dim3 blocks_for(const Tensor& out, unsigned unroll) {
+  const auto per_thread = static_cast<std::int64_t>(unroll * 16 / size_of(out.dtype()));
+  return {static_cast<unsigned>(ceil_div(out.numel(), kThreads * per_thread))};
 }
 
 Cost write_cost(const TensorDesc& out) {
@@ -88,9 +92,9 @@ std::vector<Tensor> arange_forward(OpContext& context, std::span<const Tensor>,
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
-  launch(context.device(), {"fill.cu", expression("arange", out.dtype())}, blocks_for(n),
-         {kThreads}, 0, out.data(), number_argument("arange", attrs, "start"),
-         number_argument("arange", attrs, "step"), n);
+  launch(context.device(), {"fill.cu", expression("arange", out.dtype())},
+         blocks_for(out, kFillUnroll), {kThreads}, 0, out.data(),
+         number_argument("arange", attrs, "start"), number_argument("arange", attrs, "step"), n);
   return {out};
 }
 
@@ -121,8 +125,7 @@ std::vector<Tensor> random_forward(OpContext& context, std::span<const Tensor>,
   if (n == 0) return {out};
   launch(context.device(),
          {"random.cu", expression("random", kNormal ? "Normal" : "Uniform", out.dtype())},
-         blocks_for(ceil_div(n, per_counter(out.dtype()))), {kThreads}, 0, out.data(),
-         philox(attrs), n);
+         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), n);
   return {out};
 }
 
@@ -147,8 +150,8 @@ std::vector<Tensor> randint_forward(OpContext& context, std::span<const Tensor>,
   const unsigned long long range =
       static_cast<unsigned long long>(attrs.get_int("high")) - static_cast<unsigned long long>(low);
   launch(context.device(), {"random.cu", expression("random_integers", out.dtype())},
-         blocks_for(ceil_div(n, kIntegersPerCounter)), {kThreads}, 0, out.data(), philox(attrs),
-         low, range, n);
+         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), low, range,
+         ~0ull / range, n);
   return {out};
 }
 
@@ -188,8 +191,8 @@ AttrValue zero() { return std::int64_t{0}; }
 void fill_into(const Tensor& to, const Number& value) {
   const Loop loop = make_loop(to.shape(), {to});
   if (loop.empty()) return;
-  launch(to.device(), {"fill.cu", expression("fill", to.dtype(), loop.vector)}, loop.grid(),
-         loop.block(), 0, loop.extent, loop[0], constant(value.attr()));
+  launch(to.device(), {"fill.cu", expression("fill", to.dtype(), loop.vector)},
+         loop.grid(kFillUnroll), loop.block(), 0, loop.extent, loop[0], constant(value.attr()));
 }
 
 const OpDef& full_def() {

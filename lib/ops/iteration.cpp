@@ -1,6 +1,7 @@
 #include "lib/ops/iteration.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <numeric>
 
@@ -10,7 +11,6 @@ namespace flame {
 namespace {
 
 constexpr unsigned kThreads = 256;  // dev::kThreads of kernels/elementwise.cuh
-constexpr unsigned kUnroll = 2;     // dev::kUnroll
 constexpr std::int64_t kAccess = 16;
 
 struct Dim {
@@ -76,6 +76,27 @@ Strides broadcast_strides(const Tensor& tensor, const Shape& shape) {
   return out;
 }
 
+// Granlund & Montgomery 1994: with 2^s >= size and factor = ceil(2^(31 + s) / size), the product is
+// above index / size * 2^(31 + s) by less than index < 2^31, so by less than 1 / size in the
+// quotient, and the floor is exact.
+Divisor divisor_of(std::int64_t size) {
+  const auto n = static_cast<std::uint64_t>(size);
+  const int shift = 31 + static_cast<int>(std::bit_width(n - 1));
+  return {static_cast<unsigned>(((std::uint64_t{1} << shift) + n - 1) / n), shift};
+}
+
+void set_divisors(flame_params::Extent& extent) {
+  double indices = 1;
+  for (int d = 0; d < extent.rank; ++d) indices *= static_cast<double>(extent.size[d]);
+  for (int d = 0; d < extent.rank; ++d) {
+    extent.inverse[d] = 1.0 / static_cast<double>(extent.size[d]);
+    const bool fits = indices <= 0x1p31 && extent.size[d] > 0;
+    const Divisor divisor = fits ? divisor_of(extent.size[d]) : Divisor{};
+    extent.factor[d] = divisor.factor;
+    extent.shift[d] = divisor.shift;
+  }
+}
+
 Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands) {
   Loop loop;
   loop.extent.numel = numel(shape);
@@ -94,10 +115,8 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands) 
     for (std::int64_t& stride : dims.back().strides) stride *= width;
   }
   loop.extent.rank = static_cast<int>(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d) {
-    loop.extent.size[d] = dims[d].size;
-    loop.extent.inverse[d] = 1.0 / static_cast<double>(dims[d].size);
-  }
+  for (std::size_t d = 0; d < dims.size(); ++d) loop.extent.size[d] = dims[d].size;
+  set_divisors(loop.extent);
   std::size_t k = 0;
   for (const LoopOperand& operand : operands) {
     flame_params::Strided s = {};
@@ -110,8 +129,8 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands) 
   return loop;
 }
 
-driver::Dim3 Loop::grid() const {
-  const std::int64_t per_block = std::int64_t{kThreads} * kUnroll * vector;
+driver::Dim3 Loop::grid(unsigned unroll) const {
+  const std::int64_t per_block = std::int64_t{kThreads} * unroll * vector;
   return {static_cast<unsigned>(ceil_div(extent.numel, per_block))};
 }
 

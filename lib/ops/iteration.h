@@ -32,13 +32,24 @@ struct Loop {
 
   const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
   bool empty() const { return extent.numel == 0; }
-  driver::Dim3 grid() const;
+  // Enough blocks where a thread takes `unroll` vectors.
+  driver::Dim3 grid(unsigned unroll = 2) const;
   driver::Dim3 block() const;
 };
 
 // An iteration over `shape`; operand 0 decides in which order. Vectors are 16 bytes of the widest
 // operand.
 Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands);
+
+// How kernels divide 31-bit numbers by one: n / size is n * factor >> shift.
+struct Divisor {
+  unsigned factor;
+  int shift;
+};
+Divisor divisor_of(std::int64_t size);
+
+// Fills in how dev::quotient divides by extent.size[0, rank), for indices below their product.
+void set_divisors(flame_params::Extent& extent);
 
 // A broadcast tensor's strides over `shape`: 0 where it has one element for many.
 Strides broadcast_strides(const Tensor& tensor, const Shape& shape);
