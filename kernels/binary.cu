@@ -85,6 +85,7 @@ struct DivFloor : Flat {
 };
 
 struct Pow {
+  static constexpr bool kManyRegisters = true;
   template <class A>
   static __device__ A forward(A x, A y) {
     return dev::pow(x, y);
@@ -100,6 +101,15 @@ struct Pow {
 };
 
 namespace dev {
+// Vectors that a thread of a backward holds at once.
+template <class F>
+__device__ constexpr int together() {
+  if constexpr (requires { F::kManyRegisters; })
+    return 1;
+  else
+    return kUnroll;
+}
+
 // The gradient of operand `side` (0: x, 1: y).
 template <class F, int side, class A>
 __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
@@ -157,7 +167,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto turns) {
+  dev::by_block<V, dev::kUnroll, dev::together<F>()>(extent, [&](auto turns) {
     dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {

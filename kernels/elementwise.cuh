@@ -163,13 +163,15 @@ __device__ __forceinline__ void for_vectors(const Extent& extent, Body body) {
   for_vectors<V>(extent, Turns<false, kUnroll>{first}, body);
 }
 
-// Calls body(turns) with all kTimes vectors of a thread in a block where all are complete, so that
-// nothing stands between one load and the next; elsewhere with one vector after the other.
-template <int V, int kTimes = kUnroll, class Body>
+// Calls body(turns) with kTogether of a thread's kTimes vectors in a block where all are complete,
+// so that nothing stands between one load and the next; elsewhere with one vector after the other.
+template <int V, int kTimes = kUnroll, int kTogether = kTimes, class Body>
 __device__ __forceinline__ void by_block(const Extent& extent, Body body) {
   const long long first = (long long)blockIdx.x * (blockDim.x * kTimes) + threadIdx.x;
   if (((long long)blockIdx.x + 1) * (blockDim.x * kTimes * V) <= extent.numel) {
-    body(Turns<true, kTimes>{first});
+#pragma unroll 1
+    for (int u = 0; u < kTimes; u += kTogether)
+      body(Turns<true, kTogether>{first + u * (int)blockDim.x});
   } else {
 #pragma unroll 1
     for (int u = 0; u < kTimes; ++u) body(Turns<false, 1>{first + u * (int)blockDim.x});
