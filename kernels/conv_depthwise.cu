@@ -34,11 +34,11 @@ __global__ void __launch_bounds__(256)
     const int plane = i / (each * taps);
     taken[i] = weight[(first + plane) % p.channels * each * taps + (i - plane * each * taps)];
   }
-  const dev::SmallDivisor by_pixels(pixels), by_width(p.out_w), by_each(each);
   __syncthreads();
   for (int i = threadIdx.x; i < planes * each * pixels; i += blockDim.x) {
-    const int out_plane = by_pixels(i), pixel = i - out_plane * pixels, plane = by_each(out_plane);
-    const int oh = by_width(pixel), top = oh * p.stride_h - p.pad_h;
+    const int out_plane = dev::divide_small(i, p.by_pixels), pixel = i - out_plane * pixels,
+              plane = dev::divide_small(out_plane, p.by_multiplier);
+    const int oh = dev::divide_small(pixel, p.by_out_w), top = oh * p.stride_h - p.pad_h;
     const int left = (pixel - oh * p.out_w) * p.stride_w - p.pad_w;
     const T* from = image + plane * area + top * p.width + left;
     const T* w = taken + out_plane * taps;
@@ -80,22 +80,21 @@ __global__ void __launch_bounds__(256)
     const int plane = i / (each * taps);
     taken[i] = weight[(first + plane) % p.channels * each * taps + (i - plane * each * taps)];
   }
-  const dev::SmallDivisor by_area(area), by_width(p.width);
-  const dev::SmallDivisor by_stride_h(p.stride_h), by_stride_w(p.stride_w);
   __syncthreads();
   for (int i = threadIdx.x; i < planes * area; i += blockDim.x) {
-    const int plane = by_area(i), at = i - plane * area, h = by_width(at), w = at - h * p.width;
+    const int plane = dev::divide_small(i, p.by_area), at = i - plane * area,
+              h = dev::divide_small(at, p.by_width), w = at - h * p.width;
     A sum = 0;
     for (int m = plane * each; m < (plane + 1) * each; ++m)
 #pragma unroll
       for (int kh = 0; kh < kernel_h; ++kh) {
         const int top = h + p.pad_h - kh * p.dilation_h;
-        const int oh = by_stride_h(max(top, 0));
+        const int oh = dev::divide_small(max(top, 0), p.by_stride_h);
         if (top < 0 || oh >= p.out_h || oh * p.stride_h != top) continue;
 #pragma unroll
         for (int kw = 0; kw < kernel_w; ++kw) {
           const int left = w + p.pad_w - kw * p.dilation_w;
-          const int ow = by_stride_w(max(left, 0));
+          const int ow = dev::divide_small(max(left, 0), p.by_stride_w);
           if (left >= 0 && ow < p.out_w && ow * p.stride_w == left)
             sum += dev::load(taken[m * taps + kh * kernel_w + kw]) *
                    dev::load(grad[m * pixels + oh * p.out_w + ow]);
@@ -122,7 +121,6 @@ __global__ void __launch_bounds__(128)
   const long long end = min(begin + p.per_block, p.images);
   T* image = dyn_shared<T>();
   T* grad = image + dev::padded<T>(area);
-  const dev::SmallDivisor by_width(p.out_w);
   A* to = partial + (long long)blockIdx.x * taps;
   // All taps in registers where their number is known; else the images once for every tap.
   constexpr int kTaps = kWindow ? kWindow * kWindow : 1;
@@ -135,7 +133,7 @@ __global__ void __launch_bounds__(128)
       dev::copy_block(grad, g + (n * outputs + output) * pixels, pixels, p.vectors);
       __syncthreads();
       for (int i = threadIdx.x; i < pixels; i += blockDim.x) {
-        const int oh = by_width(i), ow = i - oh * p.out_w;
+        const int oh = dev::divide_small(i, p.by_out_w), ow = i - oh * p.out_w;
         const A v = dev::load(grad[i]);
 #pragma unroll
         for (int k = 0; k < kTaps; ++k) {

@@ -110,6 +110,11 @@ struct Im2col {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
+// Division of numbers below 2^16 by one that the host knows: see kernels/pool_plane.cuh.
+struct SmallDivisor {
+  unsigned divisor, inverse;
+};
+
 // A convolution of each channel alone, into `multiplier` output channels each, planes in shared
 // memory: `per_block` input planes to a block (dw: images to a chunk).
 struct Depthwise {
@@ -117,6 +122,7 @@ struct Depthwise {
   int multiplier, per_block;
   int height, width, out_h, out_w;
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+  SmallDivisor by_area, by_width, by_pixels, by_out_w, by_multiplier, by_stride_h, by_stride_w;
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 
@@ -137,6 +143,8 @@ struct PlanePool {
   int height, width, out_h, out_w;
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
   int phases_h, phases_w;
+  int phase_rows, phase_cols;  // windows of one phase, along each dim
+  SmallDivisor by_pixels, by_out_w, by_phase_rows, by_phase_cols, by_kernel_w;
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 

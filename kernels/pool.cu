@@ -68,45 +68,87 @@ __global__ void __launch_bounds__(256)
 EXPORT_FLOATING(max_pool_backward, int)
 EXPORT_FLOATING(max_pool_backward, long long)
 
-// Planes in shared memory, kWindow the kernel's size where it is a square of that size, else 0.
-// x: (planes, height, width), y: (planes, out_h, out_w), where: as y, or null.
+namespace dev {
+
+template <class A>
+struct Best {
+  A value = A(-inf());
+  int at = kNoPlace;  // in the window
+};
+
+template <class T>
+__device__ __forceinline__ Best<Acc<T>> best_of_window(const T* image, int top, int left,
+                                                       const flame_params::PlanePool& p) {
+  Best<Acc<T>> best;
+  for (int kh = 0; kh < p.kernel_h; ++kh) {
+    const int h = top + kh * p.dilation_h;
+    if (unsigned(h) >= unsigned(p.height)) continue;
+    for (int kw = 0; kw < p.kernel_w; ++kw) {
+      const int w = left + kw * p.dilation_w;
+      if (unsigned(w) >= unsigned(p.width)) continue;
+      const Acc<T> v = load(image[h * p.width + w]);
+      if (best.at == kNoPlace || (!(v <= best.value) && best.value == best.value)) {
+        best.value = v;
+        best.at = kh * p.kernel_w + kw;
+      }
+    }
+  }
+  return best;
+}
+
+// Without branches: what lies outside reads as the nearest element inside, which is of the window
+// too; max_pool_backward_plane finds it by the same rule.
+template <int kWindow, class T>
+__device__ __forceinline__ Best<Acc<T>> best_of_square(const T* image, int top, int left,
+                                                       const flame_params::PlanePool& p) {
+  Best<Acc<T>> best;
+  if (top >= p.height || left >= p.width || top + kWindow <= 0 || left + kWindow <= 0) return best;
+  int column[kWindow];
+#pragma unroll
+  for (int k = 0; k < kWindow; ++k) column[k] = min(max(left + k, 0), p.width - 1);
+#pragma unroll
+  for (int kh = 0; kh < kWindow; ++kh) {
+    const T* row = image + min(max(top + kh, 0), p.height - 1) * p.width;
+#pragma unroll
+    for (int kw = 0; kw < kWindow; ++kw) {
+      const Acc<T> v = load(row[column[kw]]);
+      const bool better = !(v <= best.value) && best.value == best.value;
+      if (better || (kh == 0 && kw == 0)) {
+        best.value = v;
+        best.at = kh * kWindow + kw;
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace dev
+
+// Planes in shared memory, kWindow the kernel's size where it is a square of that size without
+// dilation, else 0. x: (planes, height, width), y: (planes, out_h, out_w), where: as y, or null.
 template <int kWindow, class T>
 __global__ void __launch_bounds__(256)
     max_pool_forward_plane(const T* x, T* y, unsigned char* where,
                            const __grid_constant__ flame_params::PlanePool p) {
   using A = dev::Acc<T>;
   const int area = p.height * p.width, outputs = p.out_h * p.out_w;
-  const int kernel_h = kWindow ? kWindow : p.kernel_h, kernel_w = kWindow ? kWindow : p.kernel_w;
   const long long first = (long long)blockIdx.x * p.per_block;
   const int planes = int(min((long long)p.per_block, p.planes - first));
   T* image = dyn_shared<T>();
   dev::copy_block(image, x + first * area, planes * area, p.vectors);
-  const dev::SmallDivisor by_outputs(outputs), by_width(p.out_w);
   __syncthreads();
   for (int i = threadIdx.x; i < planes * outputs; i += blockDim.x) {
-    const int plane = by_outputs(i), pixel = i - plane * outputs, oh = by_width(pixel);
-    const int top = oh * p.stride_h - p.pad_h;
+    const int plane = dev::divide_small(i, p.by_pixels), pixel = i - plane * outputs;
+    const int oh = dev::divide_small(pixel, p.by_out_w), top = oh * p.stride_h - p.pad_h;
     const int left = (pixel - oh * p.out_w) * p.stride_w - p.pad_w;
-    const T* from = image + plane * area + top * p.width + left;
-    A best = A(-dev::inf());
-    int at = dev::kNoPlace;
-#pragma unroll
-    for (int kh = 0; kh < kernel_h; ++kh) {
-      const int dh = kh * p.dilation_h;
-      if (unsigned(top + dh) >= unsigned(p.height)) continue;
-#pragma unroll
-      for (int kw = 0; kw < kernel_w; ++kw) {
-        const int dw = kw * p.dilation_w;
-        if (unsigned(left + dw) >= unsigned(p.width)) continue;
-        const A v = dev::load(from[dh * p.width + dw]);
-        if (at == dev::kNoPlace || (!(v <= best) && best == best)) {
-          best = v;
-          at = kh * kernel_w + kw;
-        }
-      }
-    }
-    y[first * outputs + i] = dev::store<T>(best);
-    if (where) where[first * outputs + i] = (unsigned char)at;
+    const T* from = image + plane * area;
+    dev::Best<A> found;
+    if constexpr (kWindow > 0)
+      found = dev::best_of_square<kWindow>(from, top, left, p);
+    else
+      found = dev::best_of_window(from, top, left, p);
+    y[first * outputs + i] = dev::store<T>(found.value);
+    if (where) where[first * outputs + i] = (unsigned char)found.at;
   }
 }
 EXPORT_FLOATING(max_pool_forward_plane, 0)
@@ -132,23 +174,23 @@ __global__ void __launch_bounds__(256)
   dev::copy_block(grad, g + first * outputs, planes * outputs, p.vectors);
   dev::copy_block(place, where + first * outputs, planes * outputs, p.vectors);
   for (int i = threadIdx.x; i < planes * area; i += blockDim.x) sums[i] = 0;
-  const dev::SmallDivisor by_kernel(p.kernel_w);
   __syncthreads();
+  const int windows = planes * p.phase_rows * p.phase_cols;
   for (int ph = 0; ph < p.phases_h; ++ph)
     for (int pw = 0; pw < p.phases_w; ++pw) {
-      const int rows = (p.out_h - ph + p.phases_h - 1) / p.phases_h;
-      const int cols = (p.out_w - pw + p.phases_w - 1) / p.phases_w;
-      const dev::SmallDivisor by_cols(max(cols, 1)), by_rows(max(rows, 1));
-      for (int i = threadIdx.x; i < planes * rows * cols; i += blockDim.x) {
-        const int line = by_cols(i), plane = by_rows(line);
-        const int oh = (line - plane * rows) * p.phases_h + ph;
-        const int ow = (i - line * cols) * p.phases_w + pw;
+      for (int i = threadIdx.x; i < windows; i += blockDim.x) {
+        const int line = dev::divide_small(i, p.by_phase_cols);
+        const int plane = dev::divide_small(line, p.by_phase_rows);
+        const int oh = (line - plane * p.phase_rows) * p.phases_h + ph;
+        const int ow = (i - line * p.phase_cols) * p.phases_w + pw;
+        if (oh >= p.out_h || ow >= p.out_w) continue;
         const int window = plane * outputs + oh * p.out_w + ow, at = place[window];
         if (at == dev::kNoPlace) continue;
-        const int kh = by_kernel(at), kw = at - kh * p.kernel_w;
+        const int kh = dev::divide_small(at, p.by_kernel_w), kw = at - kh * p.kernel_w;
         const int h = oh * p.stride_h - p.pad_h + kh * p.dilation_h;
         const int w = ow * p.stride_w - p.pad_w + kw * p.dilation_w;
-        sums[plane * area + h * p.width + w] += dev::load(grad[window]);
+        sums[plane * area + min(max(h, 0), p.height - 1) * p.width + min(max(w, 0), p.width - 1)] +=
+            dev::load(grad[window]);
       }
       __syncthreads();
     }
@@ -156,10 +198,7 @@ __global__ void __launch_bounds__(256)
   T* to = dx + first * area;
   if (p.vectors) {
     for (int i = threadIdx.x * kN; i < planes * area; i += blockDim.x * kN) {
-      dev::Vec<T, kN> piece;
-#pragma unroll
-      for (int j = 0; j < kN; ++j) piece.v[j] = dev::store<T>(sums[i + j]);
-      *reinterpret_cast<dev::Vec<T, kN>*>(to + i) = piece;
+      *reinterpret_cast<dev::Piece<T>*>(to + i) = dev::Piece<T>::of(sums + i);
     }
   } else {
     for (int i = threadIdx.x; i < planes * area; i += blockDim.x) to[i] = dev::store<T>(sums[i]);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/params.h"
 #include "lib/core/attrs.h"
 #include "lib/core/dtype.h"
 #include "lib/core/shape.h"
@@ -45,5 +46,10 @@ struct Conv {
     return rows() * pixels() * static_cast<std::int64_t>(size_of(t));
   }
 };
+
+// For kernels that divide numbers below 2^16 by 0 < divisor < 2^16.
+constexpr flame_params::SmallDivisor small_divisor(std::int64_t divisor) {
+  return {static_cast<unsigned>(divisor), static_cast<unsigned>(0xffffffffLL / divisor + 1)};
+}
 
 }  // namespace flame

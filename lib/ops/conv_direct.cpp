@@ -65,6 +65,10 @@ DepthwisePlan plan_depthwise(const Conv& c, DType t) {
   p.stride_h = narrow(c.stride[0]), p.stride_w = narrow(c.stride[1]);
   p.pad_h = narrow(c.pad[0]), p.pad_w = narrow(c.pad[1]);
   p.dilation_h = narrow(c.dilation[0]), p.dilation_w = narrow(c.dilation[1]);
+  p.by_area = small_divisor(d.area), p.by_width = small_divisor(p.width);
+  p.by_pixels = small_divisor(d.pixels), p.by_out_w = small_divisor(p.out_w);
+  p.by_multiplier = small_divisor(p.multiplier);
+  p.by_stride_h = small_divisor(p.stride_h), p.by_stride_w = small_divisor(p.stride_w);
   return d;
 }
 

@@ -114,6 +114,7 @@ flame_params::Pool<Index> params_of(const Pool& p) {
 flame_params::PlanePool plane_params(const Pool& p, std::int64_t per_block,
                                      std::initializer_list<Tensor> tensors) {
   auto at = [](std::int64_t v) { return static_cast<int>(v); };
+  const std::int64_t rows = ceil_div(p.out[0], p.phases(0)), cols = ceil_div(p.out[1], p.phases(1));
   // 16 bytes of the smallest element, a place, divide a plane.
   bool vectors = p.area() % 16 == 0 && p.pixels() % 16 == 0;
   for (const Tensor& t : tensors) vectors &= !t.defined() || is_aligned16(t.data());
@@ -133,6 +134,13 @@ flame_params::PlanePool plane_params(const Pool& p, std::int64_t per_block,
           .dilation_w = at(p.dilation[1]),
           .phases_h = at(p.phases(0)),
           .phases_w = at(p.phases(1)),
+          .phase_rows = at(rows),
+          .phase_cols = at(cols),
+          .by_pixels = small_divisor(p.pixels()),
+          .by_out_w = small_divisor(p.out[1]),
+          .by_phase_rows = small_divisor(rows),
+          .by_phase_cols = small_divisor(cols),
+          .by_kernel_w = small_divisor(p.kernel[1]),
           .vectors = vectors};
 }
 
@@ -144,7 +152,8 @@ unsigned padded_bytes(std::int64_t elements, DType t) {
 void forward_planes(const Device& device, const Pool& p, const Tensor& x, const Tensor& y,
                     const Tensor& where) {
   const std::int64_t per_block = p.planes_at_once(x.dtype());
-  const bool square = p.kernel[0] == p.kernel[1] && (p.kernel[0] == 2 || p.kernel[0] == 3);
+  const bool square = p.kernel[0] == p.kernel[1] && (p.kernel[0] == 2 || p.kernel[0] == 3) &&
+                      p.dilation == Pair{1, 1};
   const void* places = where.defined() ? where.data() : nullptr;
   launch(device,
          {"pool.cu", expression("max_pool_forward_plane",
