@@ -57,14 +57,11 @@ __global__ void __launch_bounds__(512)
     for (int i = threadIdx.x; i < p.dim_size; i += blockDim.x) line[i] = input[i];
   }
   __syncthreads();
-  const auto choose = [&](long long chosen, long long entry) {
-    if (chosen >= 0 && chosen < p.dim_size) return line[chosen];
-    dev::report_fault(fault, chosen, p.dim_size, first + entry);
-    return dev::store<T>(dev::nan());
-  };
+  const auto inside = [&](long long chosen) { return chosen >= 0 && chosen < p.dim_size; };
+  const T none = dev::store<T>(dev::nan());
   if (p.vectors) {
     using Indices = dev::Vec<Index, kIndices>;
-#pragma unroll 2
+#pragma unroll(kN > 4 ? 1 : 2)
     for (long long i = threadIdx.x * kN; i < p.entries; i += blockDim.x * kN) {
       Indices at[kN / kIndices > 0 ? kN / kIndices : 1];
 #pragma unroll
@@ -72,12 +69,24 @@ __global__ void __launch_bounds__(512)
         at[u] = *reinterpret_cast<const Indices*>(index + i + u * kIndices);
       dev::Vec<T, kN> chosen;
 #pragma unroll
-      for (int j = 0; j < kN; ++j) chosen.v[j] = choose(at[j / kIndices].v[j % kIndices], i + j);
+      for (int j = 0; j < kN; ++j) {
+        const long long k = at[j / kIndices].v[j % kIndices];
+        chosen.v[j] = inside(k) ? line[k] : none;
+      }
       *reinterpret_cast<dev::Vec<T, kN>*>(out + first + i) = chosen;
+      // After the store: no value has to outlive a call.
+#pragma unroll
+      for (int j = 0; j < kN; ++j) {
+        const long long k = at[j / kIndices].v[j % kIndices];
+        if (!inside(k)) dev::report_fault(fault, k, p.dim_size, first + i + j);
+      }
     }
   } else {
-    for (long long i = threadIdx.x; i < p.entries; i += blockDim.x)
-      out[first + i] = choose(index[i], i);
+    for (long long i = threadIdx.x; i < p.entries; i += blockDim.x) {
+      const long long k = index[i];
+      out[first + i] = inside(k) ? line[k] : none;
+      if (!inside(k)) dev::report_fault(fault, k, p.dim_size, first + i);
+    }
   }
 }
 EXPORT_FLOATING(gather_forward_line, int)
@@ -115,9 +124,12 @@ __global__ void __launch_bounds__(256)
     if (start + u * 8 >= p.entries) continue;
     const long long to = first + (start + u * 8) * p.inner;
     out[to] = value[u];
-    if (chosen[u] < 0 || chosen[u] >= p.dim_size)
-      dev::report_fault(fault, chosen[u], p.dim_size, to);
   }
+  // After the stores: no value has to outlive a call.
+#pragma unroll
+  for (int u = 0; u < kRows; ++u)
+    if (start + u * 8 < p.entries && (chosen[u] < 0 || chosen[u] >= p.dim_size))
+      dev::report_fault(fault, chosen[u], p.dim_size, first + (start + u * 8) * p.inner);
 }
 EXPORT_FLOATING(gather_forward_strip, int)
 EXPORT_FLOATING(gather_forward_strip, long long)

@@ -3,7 +3,8 @@
 //   with xhat = (x - mean) * rstd and h = g * w:
 //   dx = rstd * (h - mean(h) - xhat * mean(h * xhat)),  dw = sum over rows of g * xhat,  db of g
 // The variance is taken about the mean, never as E[x^2] - E[x]^2, which cancels.
-// Traffic: forward reads x, writes y; backward reads x and g twice (dx; dw and db), writes dx.
+// Traffic: forward reads x, writes y; backward reads x and g once, writes dx (rows too long for
+// registers, or not all gradients wanted: a pass for dx and a pass for dw and db).
 #include "norm_row.cuh"
 
 namespace dev {
@@ -14,12 +15,16 @@ __device__ __forceinline__ Acc<T> affine(const T* p, long long column, Acc<T> ab
   return p ? load(p[column]) : absent;
 }
 
+// Threads of a forward row kernel: a half type's row, weight and bias need more registers.
+template <class T>
+inline constexpr int kForwardThreads = sizeof(T) == 2 ? 512 : 1024;
+
 }  // namespace dev
 
 // x, y: (rows, cols); weight, bias: (cols) or null; mean, rstd: (rows), written for backward, or
 // null. The row lives in registers.
 template <int kItems, class T>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(dev::kForwardThreads<T>)
     layer_norm_forward_row(const T* x, const T* weight, const T* bias, T* y, dev::Acc<T>* mean_out,
                            dev::Acc<T>* rstd_out, long long rows, int cols, dev::Acc<T> eps,
                            bool vectors) {
@@ -53,32 +58,41 @@ EXPORT_FLOATING(layer_norm_forward_row, 1)
 EXPORT_FLOATING(layer_norm_forward_row, 2)
 EXPORT_FLOATING(layer_norm_forward_row, 4)
 
-// Rows too long for registers, one block each; read once when `kept` in shared memory, else thrice.
+// Rows too long for registers, one block each; the first `kept` elements stay in shared memory, the
+// others are read thrice.
 template <class T>
 __global__ void __launch_bounds__(dev::kLongRowThreads<T>)
     layer_norm_forward_long(const T* x, const T* weight, const T* bias, T* y, dev::Acc<T>* mean_out,
                             dev::Acc<T>* rstd_out, long long cols, dev::Acc<T> eps, bool vectors,
-                            bool kept) {
+                            long long kept) {
   using A = dev::Acc<T>;
   x += (long long)blockIdx.x * cols;
   y += (long long)blockIdx.x * cols;
   T* keep = dyn_shared<T>();
   A sum = 0;
-  dev::walk_row(x, cols, vectors, [&](long long at, T v) {
-    if (kept) keep[at] = v;
-    sum += dev::load(v);
-  });
+  dev::walk_pieces<T>(
+      cols, vectors,
+      [&]<class P>(long long at, const P* p) {
+        if (at < kept) *reinterpret_cast<P*>(keep + at) = p[0];
+#pragma unroll
+        for (int j = 0; j < P::kSize; ++j) sum += p[0].get(j);
+      },
+      x);
   const A mean = dev::row_sum(sum) / A(cols);
-  const T* row = kept ? keep : x;
   A squares = 0;
-  dev::walk_row(row, cols, vectors, [&](long long, T v) {
-    const A d = dev::load(v) - mean;
+  const auto square = [&](long long, A v) {
+    const A d = v - mean;
     squares += d * d;
-  });
+  };
+  dev::walk_row(keep, kept, vectors, square);
+  dev::walk_row(x + kept, cols - kept, vectors, square);
   const A rstd = A(1) / dev::sqrt_of(dev::row_sum(squares) / A(cols) + eps);
-  dev::map_row(row, y, cols, vectors, [=](long long at, A v) {
+  const auto f = [=](long long at, A v) {
     return (v - mean) * rstd * dev::affine(weight, at, A(1)) + dev::affine(bias, at, A(0));
-  });
+  };
+  dev::map_row(keep, y, kept, vectors, f);
+  dev::map_row(x + kept, y + kept, cols - kept, vectors,
+               [=](long long at, A v) { return f(kept + at, v); });
   if (mean_out && threadIdx.x == 0) {
     mean_out[blockIdx.x] = mean;
     rstd_out[blockIdx.x] = rstd;
@@ -116,6 +130,73 @@ __global__ void __launch_bounds__(1024)
 EXPORT_FLOATING(layer_norm_backward_row, 1)
 EXPORT_FLOATING(layer_norm_backward_row, 2)
 
+// dx and the partial sums of dw and db in one pass over x and g. Block b takes the rows b,
+// b + gridDim.x, ...; a thread keeps the sums of the columns it holds in registers, and asks for
+// the next row while it works on this one. partial: (2, gridDim.x, cols).
+template <int kItems, class T>
+__global__ void __launch_bounds__(512, sizeof(T) == 2 ? 2 : 1)
+    layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,
+                              const dev::Acc<T>* rstd, T* dx, dev::Acc<T>* partial, long long rows,
+                              int cols, bool vectors) {
+  using A = dev::Acc<T>;
+  using Raw = dev::RawTile<kItems, T>;
+  Raw x_raw, g_raw, w_raw;
+  dev::RowTile<kItems, T> dw, db;
+#pragma unroll
+  for (int j = 0; j < Raw::kSize; ++j) dw.v[j] = db.v[j] = 0;
+  if (weight) w_raw.load(weight, cols, vectors, A(0));
+  long long row = blockIdx.x;
+  x_raw.load(x + row * cols, cols, vectors, A(0));
+  g_raw.load(g + row * cols, cols, vectors, A(0));
+  A m = mean[row], r = rstd[row];
+  int buffer = 0;
+  while (true) {
+    const long long next = row + gridDim.x;
+    const bool more = next < rows;
+    Raw x_next, g_next;
+    A m_next = 0, r_next = 0;
+    if (more) {
+      x_next.load(x + next * cols, cols, vectors, A(0));
+      g_next.load(g + next * cols, cols, vectors, A(0));
+      m_next = mean[next], r_next = rstd[next];
+    }
+    A sum = 0, dot = 0;
+#pragma unroll
+    for (int j = 0; j < Raw::kSize; ++j) {
+      const A grad = g_raw.get(j), xhat = (x_raw.get(j) - m) * r;
+      dw.v[j] += grad * xhat;
+      db.v[j] += grad;
+      const A h = weight ? grad * w_raw.get(j) : grad;
+      sum += h;
+      dot += h * xhat;
+    }
+    dev::row_sum_two(sum, dot, buffer);
+    buffer ^= 1;
+    sum /= A(cols), dot /= A(cols);
+    dev::RowTile<kItems, T> out;
+#pragma unroll
+    for (int j = 0; j < Raw::kSize; ++j) {  // again from what is in registers: to keep h costs more
+      const A h = weight ? g_raw.get(j) * w_raw.get(j) : g_raw.get(j);
+      out.v[j] = r * (h - sum - (x_raw.get(j) - m) * r * dot);
+    }
+    out.store(dx + row * cols, cols, vectors);
+    if (!more) break;
+    row = next, m = m_next, r = r_next;
+    x_raw = x_next, g_raw = g_next;
+  }
+  A* to = partial + (long long)blockIdx.x * cols;
+#pragma unroll
+  for (int j = 0; j < Raw::kSize; ++j) {
+    const int column = dw.column(j, vectors);
+    if (column >= cols) continue;
+    to[column] = dw.v[j];
+    to[(long long)gridDim.x * cols + column] = db.v[j];
+  }
+}
+EXPORT_FLOATING(layer_norm_backward_fused, 1)
+DEV_EXPORT(layer_norm_backward_fused<2, float>)
+DEV_EXPORT(layer_norm_backward_fused<2, double>)
+
 // Rows too long for registers: x and g read twice.
 template <class T>
 __global__ void __launch_bounds__(dev::kLongRowThreads<T>)
@@ -126,10 +207,10 @@ __global__ void __launch_bounds__(dev::kLongRowThreads<T>)
   x += start, g += start, dx += start;
   const A m = mean[blockIdx.x], r = rstd[blockIdx.x];
   A sum = 0, dot = 0;
-  dev::walk_rows(x, g, cols, vectors, [&](long long at, T v, T w) {
-    const A h = dev::load(w) * dev::affine(weight, at, A(1));
+  dev::walk_rows(x, g, cols, vectors, [&](long long at, A v, A w) {
+    const A h = w * dev::affine(weight, at, A(1));
     sum += h;
-    dot += h * (dev::load(v) - m) * r;
+    dot += h * (v - m) * r;
   });
   sum = dev::row_sum(sum) / A(cols);
   dot = dev::row_sum(dot) / A(cols);
@@ -169,17 +250,28 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(layer_norm_affine_partial)
 
-// dw, db: (cols), either may be null.
+// dw, db: (cols), either may be null. (32, 8) threads take 32 columns; row r of the block adds the
+// chunks r, r + 8, ...
 template <class T>
 __global__ void __launch_bounds__(256)
     layer_norm_affine_finish(const dev::Acc<T>* partial, T* dw, T* db, long long chunks,
                              long long cols) {
-  const long long i = dev::global_thread(), col = i % cols;
-  T* out = i < cols ? dw : db;
-  if (i >= 2 * cols || !out) return;
-  dev::Acc<T> sum = 0;
-  for (long long chunk = 0; chunk < chunks; ++chunk)
-    sum += partial[(i / cols * chunks + chunk) * cols + col];
+  using A = dev::Acc<T>;
+  __shared__ A parts[8][32];
+  const long long column_blocks = (cols + 31) / 32, which = blockIdx.x / column_blocks;
+  const long long col = blockIdx.x % column_blocks * 32 + threadIdx.x;
+  T* out = which == 0 ? dw : db;
+  A sum = 0;
+  if (out && col < cols) {
+    const A* from = partial + which * chunks * cols + col;
+#pragma unroll 8
+    for (long long chunk = threadIdx.y; chunk < chunks; chunk += 8) sum += from[chunk * cols];
+  }
+  parts[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || !out || col >= cols) return;
+#pragma unroll
+  for (int r = 1; r < 8; ++r) sum += parts[r][threadIdx.x];
   out[col] = dev::store<T>(sum);
 }
 EXPORT_FLOATING(layer_norm_affine_finish)

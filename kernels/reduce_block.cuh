@@ -12,10 +12,12 @@ struct AddOp {
   }
 };
 // The larger; NaN only if both are (the sums that follow a maximum carry NaN on their own).
+__device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); }
+__device__ __forceinline__ double larger(double a, double b) { return fmax(a, b); }
 struct MaxOp {
   template <class A>
   __device__ __forceinline__ A operator()(A a, A b) const {
-    return b > a || a != a ? b : a;
+    return larger(a, b);
   }
 };
 
@@ -56,6 +58,23 @@ __device__ __forceinline__ A row_sum(A v) {
 template <class A>
 __device__ __forceinline__ A row_max(A v) {
   return row_reduce(v, A(-inf()), MaxOp{});
+}
+
+// Both sums at the cost of one barrier. `buffer`: 0 and 1 by turns where calls follow one another.
+template <class A>
+__device__ __forceinline__ void row_sum_two(A& a, A& b, int buffer = 0) {
+  a = warp_reduce(a, AddOp{});
+  b = warp_reduce(b, AddOp{});
+  if (blockDim.x == 32) return;
+  __shared__ A part[2][2][32];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  if (lane == 0) {
+    part[buffer][0][warp] = a;
+    part[buffer][1][warp] = b;
+  }
+  __syncthreads();
+  a = warp_reduce(lane < warps ? part[buffer][0][lane] : A(0), AddOp{});
+  b = warp_reduce(lane < warps ? part[buffer][1][lane] : A(0), AddOp{});
 }
 
 }  // namespace dev

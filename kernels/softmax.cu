@@ -12,17 +12,37 @@ template <class A>
 struct OnlineSoftmax {
   A m = A(-inf()), s = 0, d = 0;
 
-  __device__ __forceinline__ void add(A x, A g) {
-    if (x > m) {
-      const A scale = exp_of(m - x);
-      const A e = x - x + A(1);  // exp(x - max) is 1, and NaN for an infinite maximum
-      s = s * scale + e;
-      d = d * scale + e * g;
-      m = x;
-    } else if (x != A(-inf())) {  // exp(-inf - -inf) would be NaN before a finite one is seen
-      const A e = exp_of(x - m);
+  // N elements at once: one new maximum, at most one rescaling.
+  template <int N>
+  __device__ __forceinline__ void add(const A (&x)[N], const A (&g)[N]) {
+    if constexpr (N == 1) {  // one exp is enough
+      if (x[0] > m) {
+        const A scale = exp_of(m - x[0]), e = x[0] - x[0] + A(1);  // NaN for an infinite maximum
+        s = s * scale + e;
+        d = d * scale + e * g[0];
+        m = x[0];
+      } else if (x[0] != A(-inf())) {
+        const A e = exp_of(x[0] - m);
+        s += e;
+        d += e * g[0];
+      }
+      return;
+    }
+    A top = x[0];
+#pragma unroll
+    for (int j = 1; j < N; ++j) top = MaxOp{}(top, x[j]);
+    if (top > m) {
+      const A scale = exp_of(m - top);
+      s *= scale;
+      d *= scale;
+      m = top;
+    }
+    const A from = m == A(-inf()) ? A(0) : m;  // exp(-inf - -inf) would be NaN
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      const A e = exp_of(x[j] - from);  // NaN for an infinite maximum
       s += e;
-      d += e * g;
+      d += e * g[j];
     }
   }
   // What s and d shrink by when the maximum of all is `all`.
@@ -71,85 +91,115 @@ __global__ void __launch_bounds__(1024)
   using A = dev::Acc<T>;
   const long long row = (long long)blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= rows) return;
-  dev::RowTile<kItems, T> e, grad;
-  e.load(x + row * cols, cols, vectors, A(-dev::inf()));
-  grad.load(g + row * cols, cols, vectors, A(0));
+  dev::RawTile<kItems, T> x_raw, g_raw;
+  x_raw.load(x + row * cols, cols, vectors, A(-dev::inf()));
+  g_raw.load(g + row * cols, cols, vectors, A(0));
+  dev::RowTile<kItems, T> e;
   A m = A(-dev::inf());
 #pragma unroll
-  for (int j = 0; j < e.kSize; ++j) m = dev::MaxOp{}(m, e.v[j]);
+  for (int j = 0; j < e.kSize; ++j) m = dev::MaxOp{}(m, x_raw.get(j));
   m = dev::row_max(m);
   A s = 0, d = 0;
 #pragma unroll
   for (int j = 0; j < e.kSize; ++j) {
-    s += e.v[j] = dev::exp_of(e.v[j] - m);
-    d += e.v[j] * grad.v[j];
+    s += e.v[j] = dev::exp_of(x_raw.get(j) - m);
+    d += e.v[j] * g_raw.get(j);
   }
-  const A inverse = A(1) / dev::row_sum(s);
-  const A dot = dev::row_sum(d) * inverse;
+  dev::row_sum_two(s, d);
+  const A inverse = A(1) / s, dot = d * inverse;
 #pragma unroll
-  for (int j = 0; j < e.kSize; ++j) e.v[j] = e.v[j] * inverse * (grad.v[j] - dot);
+  for (int j = 0; j < e.kSize; ++j) e.v[j] = e.v[j] * inverse * (g_raw.get(j) - dot);
   e.store(dx + row * cols, cols, vectors);
 }
 EXPORT_FLOATING(softmax_backward_row, 1)
 EXPORT_FLOATING(softmax_backward_row, 2)
 
 // Rows too long for registers, one block each: max and sum in one pass, the result in a second one
-// from shared memory (`kept`: the block was given cols elements of it) or from memory again.
+// from shared memory (the first `kept` elements, whole strides of the block or the row) and from
+// memory again, where the rest is likely still in the L2 cache.
 template <class T>
 __global__ void __launch_bounds__(dev::kLongRowThreads<T>)
-    softmax_forward_long(const T* x, T* y, long long cols, bool vectors, bool kept) {
+    softmax_forward_long(const T* x, T* y, long long cols, bool vectors, long long kept) {
   using A = dev::Acc<T>;
   x += (long long)blockIdx.x * cols;
   y += (long long)blockIdx.x * cols;
   T* keep = dyn_shared<T>();
   dev::OnlineSoftmax<A> sums;
-  dev::walk_row(x, cols, vectors, [&](long long at, T v) {
-    if (kept) keep[at] = v;
-    sums.add(dev::load(v), A(0));
-  });
+  dev::walk_pieces<T>(
+      cols, vectors,
+      [&]<class P>(long long at, const P* p) {
+        if (at < kept) *reinterpret_cast<P*>(keep + at) = p[0];
+        A v[P::kSize], none[P::kSize];
+#pragma unroll
+        for (int j = 0; j < P::kSize; ++j) v[j] = p[0].get(j), none[j] = 0;
+        sums.add(v, none);
+      },
+      x);
   sums.combine_in_block();
   const A m = sums.m, inverse = A(1) / sums.s;
-  dev::map_row(kept ? keep : x, y, cols, vectors,
-               [=](long long, A v) { return dev::exp_of(v - m) * inverse; });
+  const auto f = [=](long long, A v) { return dev::exp_of(v - m) * inverse; };
+  dev::map_row(keep, y, kept, vectors, f);
+  dev::map_row(x + kept, y + kept, cols - kept, vectors, f);
 }
 EXPORT_FLOATING(softmax_forward_long)
 
-// As above; shared memory then holds x and g, 2 * cols elements (the second row starts on 16
+// As above; shared memory then holds x and g, 2 * kept elements (the second row starts on 16
 // bytes).
 template <class T>
 __global__ void __launch_bounds__(dev::kLongRowThreads<T>)
-    softmax_backward_long(const T* x, const T* g, T* dx, long long cols, bool vectors, bool kept) {
+    softmax_backward_long(const T* x, const T* g, T* dx, long long cols, bool vectors,
+                          long long kept) {
   using A = dev::Acc<T>;
   const long long start = (long long)blockIdx.x * cols;
   x += start, g += start, dx += start;
   T* keep_x = dyn_shared<T>();
-  T* keep_g = keep_x + (cols + dev::kVec<T> - 1) / dev::kVec<T> * dev::kVec<T>;
+  T* keep_g = keep_x + (kept + dev::kVec<T> - 1) / dev::kVec<T> * dev::kVec<T>;
   dev::OnlineSoftmax<A> sums;
-  dev::walk_rows(x, g, cols, vectors, [&](long long at, T v, T w) {
-    if (kept) keep_x[at] = v, keep_g[at] = w;
-    sums.add(dev::load(v), dev::load(w));
-  });
+  dev::walk_pieces<T>(
+      cols, vectors,
+      [&]<class P>(long long at, const P* p) {
+        if (at < kept) {
+          *reinterpret_cast<P*>(keep_x + at) = p[0];
+          *reinterpret_cast<P*>(keep_g + at) = p[1];
+        }
+        A v[P::kSize], w[P::kSize];
+#pragma unroll
+        for (int j = 0; j < P::kSize; ++j) v[j] = p[0].get(j), w[j] = p[1].get(j);
+        sums.add(v, w);
+      },
+      x, g);
   sums.combine_in_block();
   const A m = sums.m, inverse = A(1) / sums.s, dot = sums.d * inverse;
-  dev::map_rows(kept ? keep_x : x, kept ? keep_g : g, dx, cols, vectors,
-                [=](long long, A v, A w) { return dev::exp_of(v - m) * inverse * (w - dot); });
+  const auto f = [=](long long, A v, A w) { return dev::exp_of(v - m) * inverse * (w - dot); };
+  dev::map_rows(keep_x, keep_g, dx, kept, vectors, f);
+  dev::map_rows(x + kept, g + kept, dx + kept, cols - kept, vectors, f);
 }
 EXPORT_FLOATING(softmax_backward_long)
 
 // Any other dim: x is (outer, cols, inner), a line is one (outer, inner) pair. A block of (32, R)
 // threads takes 32 neighbouring lines, so that a warp's accesses are coalesced; row r of the block
-// takes the columns r, r + R, ...
+// takes the columns r, r + R, ..., kAhead of them under way at once.
 template <class T, class G>
 __device__ __forceinline__ dev::OnlineSoftmax<dev::Acc<T>> strided_sums(const T* x, G grad_at,
                                                                         long long cols,
                                                                         long long inner,
                                                                         bool live) {
   using A = dev::Acc<T>;
+  constexpr int kAhead = sizeof(T) == 8 ? 1 : 4;  // double would spill
   __shared__ A parts[3][16][32];
   dev::OnlineSoftmax<A> sums;
+  const int step = blockDim.y;
   if (live)
-    for (long long c = threadIdx.y; c < cols; c += blockDim.y)
-      sums.add(dev::load(x[c * inner]), grad_at(c));
+    for (long long c = threadIdx.y; c < cols; c += kAhead * step) {
+      A v[kAhead], g[kAhead];
+#pragma unroll
+      for (int u = 0; u < kAhead; ++u) {
+        const long long at = c + u * step;
+        v[u] = at < cols ? dev::load(x[at * inner]) : A(-dev::inf());
+        g[u] = at < cols ? grad_at(at) : A(0);
+      }
+      sums.add(v, g);
+    }
   parts[0][threadIdx.y][threadIdx.x] = sums.m;
   parts[1][threadIdx.y][threadIdx.x] = sums.s;
   parts[2][threadIdx.y][threadIdx.x] = sums.d;
@@ -176,11 +226,20 @@ __global__ void __launch_bounds__(512)
   const auto sums = strided_sums(
       x + start, [](long long) { return A(0); }, cols, inner, live);
   const A inverse = A(1) / sums.s;
-  if (live)
-    for (long long c = threadIdx.y; c < cols; c += blockDim.y) {
-      const long long at = start + c * inner;
-      y[at] = dev::store<T>(dev::exp_of(dev::load(x[at]) - sums.m) * inverse);
-    }
+  if (!live) return;
+  constexpr int kAhead = sizeof(T) == 8 ? 1 : 8;
+  const int step = blockDim.y;
+  for (long long c = threadIdx.y; c < cols; c += kAhead * step) {
+    T v[kAhead];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u)
+      if (c + u * step < cols) v[u] = x[start + (c + u * step) * inner];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u)
+      if (c + u * step < cols)
+        y[start + (c + u * step) * inner] =
+            dev::store<T>(dev::exp_of(dev::load(v[u]) - sums.m) * inverse);
+  }
 }
 EXPORT_FLOATING(softmax_forward_strided)
 
@@ -195,11 +254,31 @@ __global__ void __launch_bounds__(512)
   const auto sums = strided_sums(
       x + start, [=](long long c) { return dev::load(g[start + c * inner]); }, cols, inner, live);
   const A inverse = A(1) / sums.s, dot = sums.d * inverse;
-  if (live)
+  if (!live) return;
+  if constexpr (sizeof(T) == 8) {  // exp is a call: the fewer values outlive it the better
     for (long long c = threadIdx.y; c < cols; c += blockDim.y) {
       const long long at = start + c * inner;
-      const A y = dev::exp_of(dev::load(x[at]) - sums.m) * inverse;
-      dx[at] = dev::store<T>(y * (dev::load(g[at]) - dot));
+      const A share = dev::exp_of(dev::load(x[at]) - sums.m) * inverse;
+      dx[at] = dev::store<T>(share * (dev::load(g[at]) - dot));
     }
+    return;
+  }
+  constexpr int kAhead = 4;
+  const int step = blockDim.y;
+  for (long long c = threadIdx.y; c < cols; c += kAhead * step) {
+    T v[kAhead], w[kAhead];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u)
+      if (c + u * step < cols) {
+        v[u] = x[start + (c + u * step) * inner];
+        w[u] = g[start + (c + u * step) * inner];
+      }
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u)
+      if (c + u * step < cols) {
+        const A share = dev::exp_of(dev::load(v[u]) - sums.m) * inverse;
+        dx[start + (c + u * step) * inner] = dev::store<T>(share * (dev::load(w[u]) - dot));
+      }
+  }
 }
 EXPORT_FLOATING(softmax_backward_strided)

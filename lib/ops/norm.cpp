@@ -20,8 +20,9 @@ bool rows_are_vectors(std::int64_t cols, std::initializer_list<Tensor> tensors) 
   });
 }
 
-RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items) {
-  constexpr std::int64_t kWarp = 32, kMostThreads = 1024, kRowsPerBlock = 4;
+RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items,
+                  std::int64_t most_threads) {
+  constexpr std::int64_t kWarp = 32, kRowsPerBlock = 4;
   const std::int64_t vectors = ceil_div(cols, vector_width(dtype));
   RowPlan plan;
   for (int items = 1; items <= max_items; items *= 2) {
@@ -32,7 +33,7 @@ RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_ite
     return plan;
   }
   const std::int64_t threads = ceil_div(ceil_div(vectors, max_items), kWarp) * kWarp;
-  if (threads > kMostThreads) return plan;
+  if (threads > most_threads) return plan;
   plan.items = max_items;
   plan.grid = {static_cast<unsigned>(rows)};
   // A block of 32 threads would be taken for warps with a row each; it cannot come to that here.
@@ -40,15 +41,25 @@ RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_ite
   return plan;
 }
 
-LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t bytes,
+LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t cols, int tensors,
                            DType dtype) {
   constexpr std::int64_t kStaticShared = 1024;  // what the reductions use themselves
+  const auto cached = static_cast<std::int64_t>(device.info().l2_bytes / 2);  // surely still there
+  const auto size = static_cast<std::int64_t>(size_of(dtype)), width = vector_width(dtype);
+  const std::int64_t all = ceil_div(cols, width) * width * size * tensors;
+  const std::int64_t processors = device.info().multiprocessors;
+  const auto most = static_cast<std::int64_t>(device.info().max_shared_bytes) - kStaticShared;
+  const std::int64_t half = (most - kStaticShared) / 2;
+  // Two blocks on a processor, so that one reads while the other writes; unless what they would
+  // have to read twice is too much for the cache.
+  const bool two = all <= half || 2 * processors * (all - half) <= cached;
+  const std::int64_t threads = dtype == DType::kFloat64 ? 256 : two ? 512 : 1024;
+  const std::int64_t room = two ? half : most, stride = threads * width;
   LongRowPlan plan;
   plan.grid = {static_cast<unsigned>(rows)};
-  plan.block = {dtype == DType::kFloat64 ? 256u : 1024u};
-  const auto most = static_cast<std::int64_t>(device.info().max_shared_bytes) - kStaticShared;
-  plan.kept = bytes <= most;
-  plan.shared_bytes = plan.kept ? static_cast<unsigned>(bytes) : 0;
+  plan.block = {static_cast<unsigned>(threads)};
+  plan.kept = all <= room ? cols : room / (stride * size * tensors) * stride;
+  plan.shared_bytes = static_cast<unsigned>(ceil_div(plan.kept, width) * width * size * tensors);
   return plan;
 }
 
@@ -113,7 +124,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
              *mean_data = data_or_null(mean), *rstd_data = data_or_null(rstd);
   const long long rows = r.rows, cols = r.cols;
   const bool vectors = rows_are_vectors(cols, {x, y, weight, bias});
-  const RowPlan plan = plan_rows(rows, cols, t, 4);
+  const RowPlan plan = plan_rows(rows, cols, t, 4, size_of(t) == 2 ? 512 : 1024);
   if (y.numel() > 0)
     with_eps(t, attrs.get_double("eps"), [&](auto eps) {
       if (plan.items) {
@@ -122,8 +133,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
                rows, static_cast<int>(cols), eps, vectors);
         return;
       }
-      const auto bytes = cols * static_cast<std::int64_t>(size_of(t));
-      const LongRowPlan longer = plan_long_rows(context.device(), rows, bytes, t);
+      const LongRowPlan longer = plan_long_rows(context.device(), rows, cols, 1, t);
       launch(context.device(), norm_kernel(expression("layer_norm_forward_long", t)), longer.grid,
              longer.block, longer.shared_bytes, x_data, w_data, b_data, y.data(), mean_data,
              rstd_data, cols, eps, vectors, longer.kept);
@@ -146,7 +156,7 @@ void input_gradient(const Device& device, const Tensor& x, const Tensor& g, cons
            static_cast<int>(cols), vectors);
     return;
   }
-  const LongRowPlan longer = plan_long_rows(device, rows, 0, t);
+  const LongRowPlan longer = plan_long_rows(device, rows, cols, 2, t);
   launch(device, norm_kernel(expression("layer_norm_backward_long", t)), longer.grid, longer.block,
          0, x.data(), g.data(), w_data, mean.data(), rstd.data(), dx.data(), cols, vectors);
 }
@@ -155,6 +165,13 @@ void input_gradient(const Device& device, const Tensor& x, const Tensor& g, cons
 // their partial sums stay small beside the input.
 std::int64_t chunk_rows(std::int64_t rows) {
   return std::max<std::int64_t>(32, ceil_div(rows, 128));
+}
+
+void finish_affine(const Device& device, const Tensor& partial, const Tensor& dw, const Tensor& db,
+                   long long chunks, long long cols, DType t) {
+  launch(device, norm_kernel(expression("layer_norm_affine_finish", t)),
+         {static_cast<unsigned>(2 * ceil_div(cols, 32))}, {32, 8}, 0, partial.data(),
+         data_or_null(dw), data_or_null(db), chunks, cols);
 }
 
 void affine_gradients(BackwardContext& context, const Tensor& x, const Tensor& g,
@@ -167,9 +184,48 @@ void affine_gradients(BackwardContext& context, const Tensor& x, const Tensor& g
   launch(context.device(), norm_kernel(expression("layer_norm_affine_partial", t)),
          {static_cast<unsigned>(ceil_div(cols, 32) * chunks)}, {32, 8}, 0, x.data(), g.data(),
          mean.data(), rstd.data(), partial.data(), rows, cols, per_chunk);
-  launch(context.device(), norm_kernel(expression("layer_norm_affine_finish", t)),
-         {static_cast<unsigned>(ceil_div(2 * cols, 256))}, {256}, 0, partial.data(),
-         data_or_null(dw), data_or_null(db), chunks, cols);
+  finish_affine(context.device(), partial, dw, db, chunks, cols, t);
+}
+
+// How one pass makes all three gradients: `items` 0 where it cannot.
+struct FusedPlan {
+  int items = 0;
+  std::int64_t blocks = 0;
+  driver::Dim3 block;
+};
+
+FusedPlan plan_fused(const Rows& r, DType dtype) {
+  constexpr std::int64_t kWarp = 32, kMostThreads = 512;
+  // Threads that keep a current large GPU busy; each block leaves a row of partial sums, so that
+  // rows must be many more than blocks.
+  constexpr std::int64_t kProcessors = 132, kLeastRows = 4, kMostBlocks = 5 * kProcessors;
+  const std::int64_t vectors = ceil_div(r.cols, vector_width(dtype));
+  FusedPlan plan;
+  // A half type's two vectors a thread would not fit into registers.
+  const bool half = size_of(dtype) == 2;
+  const int items = vectors > 128 && !half ? 2 : 1;
+  const std::int64_t resident = kProcessors * (half ? 1024 : 512);  // threads, by their registers
+  const std::int64_t threads = ceil_div(ceil_div(vectors, items), kWarp) * kWarp;
+  if (threads > kMostThreads) return plan;
+  plan.items = items;
+  plan.block = {static_cast<unsigned>(threads)};
+  plan.blocks = std::min(
+      {std::max<std::int64_t>(resident / threads, 1), kMostBlocks, ceil_div(r.rows, kLeastRows)});
+  return plan;
+}
+
+void fused_gradients(BackwardContext& context, const FusedPlan& plan, const Tensor& x,
+                     const Tensor& g, const Tensor& weight, const Tensor& mean, const Tensor& rstd,
+                     std::span<const Tensor> out, const Rows& r) {
+  const DType t = x.dtype();
+  const long long rows = r.rows, cols = r.cols, blocks = plan.blocks;
+  const bool vectors = rows_are_vectors(cols, {x, g, out[0], weight});
+  const Tensor partial = context.temporary({2, blocks, cols}, accumulator(t));
+  launch(context.device(), norm_kernel(expression("layer_norm_backward_fused", plan.items, t)),
+         {static_cast<unsigned>(blocks)}, plan.block, 0, x.data(), g.data(), data_or_null(weight),
+         mean.data(), rstd.data(), out[0].data(), partial.data(), rows, static_cast<int>(cols),
+         vectors);
+  finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
 }
 
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
@@ -186,9 +242,14 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       if (out[i].defined()) fill_into(out[i], 0);
     return out;
   }
+  const bool affine = out[1].defined() || out[2].defined();
+  const FusedPlan fused = plan_fused(r, x.dtype());
+  if (out[0].defined() && affine && fused.items) {
+    fused_gradients(context, fused, x, g, weight, mean, rstd, out, r);
+    return out;
+  }
   if (out[0].defined()) input_gradient(context.device(), x, g, weight, mean, rstd, out[0], r);
-  if (out[1].defined() || out[2].defined())
-    affine_gradients(context, x, g, mean, rstd, out[1], out[2], r);
+  if (affine) affine_gradients(context, x, g, mean, rstd, out[1], out[2], r);
   return out;
 }
 
@@ -210,7 +271,8 @@ std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
 // The partial sums of the affine gradients.
 std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Rows r = rows_of(in[0].shape, attrs.get_ints("normalized_shape"));
-  const std::int64_t chunks = ceil_div(r.rows, chunk_rows(r.rows));
+  const std::int64_t chunks =
+      std::max(ceil_div(r.rows, chunk_rows(r.rows)), plan_fused(r, in[0].dtype).blocks);
   return held_bytes(2 * chunks * r.cols *
                     static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))));
 }

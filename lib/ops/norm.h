@@ -18,19 +18,20 @@ bool rows_are_vectors(std::int64_t cols, std::initializer_list<Tensor> tensors);
 // Launch shape of a kernel that holds a row in registers: `items` vectors a thread, a warp a row
 // where that is enough (four rows a block), else a block a row.
 struct RowPlan {
-  int items = 0;  // 0: the row does not fit `max_items` vectors in each of 1024 threads
+  int items = 0;  // 0: the row does not fit `max_items` vectors in each of `most_threads`
   driver::Dim3 grid, block;
 };
-RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items);
+RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items,
+                  std::int64_t most_threads = 1024);
 
-// Launch shape of a kernel that takes a long row per block, and whether `bytes` of row data can be
-// kept in shared memory meanwhile.
+// Launch shape of a kernel that takes a long row per block, and how many elements of each of its
+// `tensors` inputs it keeps in shared memory meanwhile: all, or whole strides of the block.
 struct LongRowPlan {
   driver::Dim3 grid, block;
   unsigned shared_bytes = 0;
-  bool kept = false;
+  long long kept = 0;
 };
-LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t bytes,
+LongRowPlan plan_long_rows(const Device& device, std::int64_t rows, std::int64_t cols, int tensors,
                            DType dtype);
 
 }  // namespace flame

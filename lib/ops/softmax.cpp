@@ -62,8 +62,7 @@ void run_forward(const Device& device, const Tensor& x, const Tensor& y, const L
            0, x.data(), y.data(), rows, static_cast<int>(cols), vectors);
     return;
   }
-  const auto bytes = cols * static_cast<std::int64_t>(size_of(t));
-  const LongRowPlan longer = plan_long_rows(device, rows, bytes, t);
+  const LongRowPlan longer = plan_long_rows(device, rows, cols, 1, t);
   launch(device, kernel(expression("softmax_forward_long", t)), longer.grid, longer.block,
          longer.shared_bytes, x.data(), y.data(), cols, vectors, longer.kept);
 }
@@ -86,9 +85,7 @@ void run_backward(const Device& device, const Tensor& x, const Tensor& g, const 
            0, x.data(), g.data(), dx.data(), rows, static_cast<int>(cols), vectors);
     return;
   }
-  const std::int64_t padded = ceil_div(cols, vector_width(t)) * vector_width(t);
-  const auto bytes = 2 * padded * static_cast<std::int64_t>(size_of(t));
-  const LongRowPlan longer = plan_long_rows(device, rows, bytes, t);
+  const LongRowPlan longer = plan_long_rows(device, rows, cols, 2, t);
   launch(device, kernel(expression("softmax_backward_long", t)), longer.grid, longer.block,
          longer.shared_bytes, x.data(), g.data(), dx.data(), cols, vectors, longer.kept);
 }
