@@ -1,26 +1,9 @@
 // The tail of the normal distribution in float.
 #pragma once
 #include "math.cuh"
+#include "ptx.cuh"
 
 namespace dev {
-
-#ifdef __CUDACC__
-// MUFU.EX2 and MUFU.RCP alone, which no function of the math library gives: relative errors of
-// 2^-22 and 2^-23 (PTX ISA, ex2.approx and rcp.approx); subnormal results are 0.
-__device__ __forceinline__ float fast_exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ __forceinline__ float fast_reciprocal(float x) {
-  float y;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-#else
-inline float fast_exp2(float x) { return ::exp2f(x); }
-inline float fast_reciprocal(float x) { return 1.0f / x; }
-#endif
 
 // For x >= 0 or NaN: Q(x) = erfc(x / sqrt 2) / 2, and density exp(-x^2 / 2) = half^2. Q / density
 // is t times a polynomial of degree 8 in t = 1 / (1 + 0.270000011f x), fitted to [0, 14.5] with a

@@ -107,6 +107,7 @@ TEST(ArchitectureTest, KernelsIncludeOnlyKernels) {
       EXPECT_TRUE(include.quoted ? target && target->in("kernels") : half)
           << file.path << ":" << include.line << ": " << include.path;
     }
+    if (file.path == "kernels/ptx.cuh") continue;  // where each instruction has its host model
     const std::string code = test::without_comments(file.text);
     EXPECT_EQ(code.find("asm("), std::string::npos) << file.path << ": inline assembly";
     EXPECT_EQ(code.find("asm volatile"), std::string::npos) << file.path << ": inline assembly";
