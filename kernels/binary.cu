@@ -125,6 +125,28 @@ __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
       return F::gradient_y(x, y, g);
   }
 }
+
+template <class F, int side, class T, int V>
+__device__ __forceinline__ void put_gradient(const Strided& to, long long offset,
+                                             const Lane<T, V>& up, const Strided& g,
+                                             const Lane<T, V>& a, const Strided& x,
+                                             const Lane<T, V>& b, const Strided& y,
+                                             const Numbers& numbers, long long count) {
+  Acc<T> result[V];
+  if constexpr (together<F>() == 1) {
+#pragma unroll
+    for (int j = 0; j < V; ++j)
+      result[j] = gradient<F, side>(a.get(x, j), b.get(y, j), up.get(g, j), numbers);
+  } else {
+    Acc<T> p[V], q[V], r[V];
+    up.values(g, r);
+    a.values(x, p);
+    b.values(y, q);
+#pragma unroll
+    for (int j = 0; j < V; ++j) result[j] = gradient<F, side>(p[j], q[j], r[j], numbers);
+  }
+  put_values<T, V>(to, offset, result, count);
+}
 }  // namespace dev
 
 // Memory traffic: numel(out) * sizeof(T) + each operand once.
@@ -180,20 +202,10 @@ __global__ void __launch_bounds__(dev::kThreads)
       b[u].fetch_from(extent, y, offset[4], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
-      dev::Acc<T> p[V], q[V], r[V], result[V];
-      up[u].values(g, r);
-      a[u].values(x, p);
-      b[u].values(y, q);
-      if (gx.data != nullptr) {
-#pragma unroll
-        for (int j = 0; j < V; ++j) result[j] = dev::gradient<F, 0>(p[j], q[j], r[j], numbers);
-        dev::put_values<T, V>(gx, at[u][0], result, count);
-      }
-      if (gy.data != nullptr) {
-#pragma unroll
-        for (int j = 0; j < V; ++j) result[j] = dev::gradient<F, 1>(p[j], q[j], r[j], numbers);
-        dev::put_values<T, V>(gy, at[u][1], result, count);
-      }
+      if (gx.data != nullptr)
+        dev::put_gradient<F, 0, T, V>(gx, at[u][0], up[u], g, a[u], x, b[u], y, numbers, count);
+      if (gy.data != nullptr)
+        dev::put_gradient<F, 1, T, V>(gy, at[u][1], up[u], g, a[u], x, b[u], y, numbers, count);
     });
   });
 }
