@@ -133,7 +133,8 @@ std::string escape_html(const std::string& text) {
         out += "&quot;";
         break;
       default:
-        out += c;
+        // XML has no control characters, not even escaped ones.
+        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
     }
   }
   return out;

@@ -13,12 +13,6 @@
 namespace flame::reports {
 namespace {
 
-std::string render(std::string_view name, kainjow::mustache::data view) {
-  kainjow::mustache::mustache page(template_text(name));
-  check<FileError>(page.is_valid(), "template ", name, ": ", page.error_message());
-  return page.render(view);
-}
-
 // "2026-11-20T10:30:00Z".
 std::optional<Time> parse_utc(const std::string& text) {
   int year = 0, hour = 0, minute = 0, second = 0;
@@ -33,12 +27,6 @@ std::optional<Time> parse_utc(const std::string& text) {
          std::chrono::minutes(minute) + std::chrono::seconds(second);
 }
 
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text << std::flush;
-  check<FileError>(bool(out), path.string(), ": cannot be written");
-}
-
 std::string summary_table(const Run& run, const Summary& s, Time now) {
   std::string out =
       "| op | checks passed | worst r forward | worst r gradient | fakes killed |\n"
@@ -50,11 +38,24 @@ std::string summary_table(const Run& run, const Summary& s, Time now) {
                    line.forward, " | ", line.gradient, " | ", line.killed, " |\n");
   }
   return out + str_cat("\n", verdict_line(run, s), ". Data of ", run.manifest.started_utc, " (",
-                       data_age(run, now), " old when this table was made), commit ",
+                       data_age(run.manifest.started_utc, now),
+                       " old when this table was made), commit ",
                        run.manifest.commit.empty() ? "unknown" : run.manifest.commit, ".\n");
 }
 
 }  // namespace
+
+std::string render(std::string_view name, kainjow::mustache::data view) {
+  kainjow::mustache::mustache page(template_text(name));
+  check<FileError>(page.is_valid(), "template ", name, ": ", page.error_message());
+  return page.render(view);
+}
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text << std::flush;
+  check<FileError>(bool(out), path.string(), ": cannot be written");
+}
 
 std::string device_sentence(const Run& run, const Summary& s) {
   const records::RunManifest& m = run.manifest;
@@ -91,8 +92,8 @@ std::string verdict_line(const Run& run, const Summary& s) {
   return str_cat(word, ": ", verdict_sentence(run, s));
 }
 
-std::string data_age(const Run& run, Time now) {
-  const auto made = parse_utc(run.manifest.started_utc);
+std::string data_age(const std::string& started_utc, Time now) {
+  const auto made = parse_utc(started_utc);
   if (!made) return "unknown time";
   const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - *made).count();
   if (minutes < 0) return "made in the future, unknown time";

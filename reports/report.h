@@ -28,8 +28,8 @@ std::string verdict_line(const Run& run, const Summary& summary);
 std::string verdict_sentence(const Run& run, const Summary& summary);
 // What the run may claim of a device, in one sentence.
 std::string device_sentence(const Run& run, const Summary& summary);
-// "3 hours" between the run's start and `now`; "unknown" when the manifest's time is unreadable.
-std::string data_age(const Run& run, Time now);
+// "3 hours" between a run's start and `now`; "unknown time" when the manifest's is unreadable.
+std::string data_age(const std::string& started_utc, Time now);
 
 // One line of the summary table.
 struct OpLine {

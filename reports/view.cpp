@@ -11,33 +11,6 @@ namespace {
 
 constexpr std::size_t kMostFailures = 200, kMostHoles = 40;
 
-// What a Markdown table's cell cannot hold.
-std::string cell(std::string text, Format format) {
-  if (format == Format::kHtml) return text;
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') {
-      out += "\\|";
-    } else if (c == '`') {
-      out += '\'';
-    } else {
-      out += c == '\n' || c == '\r' ? ' ' : c;
-    }
-  }
-  return out;
-}
-
-std::string utc(Time t) {
-  const auto day = std::chrono::floor<std::chrono::days>(t);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(t - day);
-  char text[40];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02u %02ld:%02ld UTC", int(date.year()),
-                unsigned(date.month()), unsigned(date.day()), long(clock.hours().count()),
-                long(clock.minutes().count()));
-  return text;
-}
-
 View tile(const std::string& label, const std::string& value, bool bad = false) {
   View out;
   out["label"] = label;
@@ -190,13 +163,53 @@ void add_times(View& view, const Summary& s) {
   view["time_sentence"] = str_cat(format_ms(s.all.ms), " in all.");
 }
 
-void add_environment(View& view, const Run& run, Format format) {
-  const records::RunManifest& m = run.manifest;
+}  // namespace
+
+std::string cell(std::string text, Format format) {
+  if (format == Format::kHtml) return text;
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') {
+      out += "\\|";
+    } else if (c == '`') {
+      out += '\'';
+    } else {
+      out += c == '\n' || c == '\r' ? ' ' : c;
+    }
+  }
+  return out;
+}
+
+std::string plain(const std::string& text, Format format) {
+  if (format == Format::kHtml) return text;
+  std::string out;
+  for (const char c : cell(text, format)) {
+    if (c == '<' || c == '&') {
+      out += c == '<' ? "&lt;" : "&amp;";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string utc(Time t) {
+  const auto day = std::chrono::floor<std::chrono::days>(t);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(t - day);
+  char text[40];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02u %02ld:%02ld UTC", int(date.year()),
+                unsigned(date.month()), unsigned(date.day()), long(clock.hours().count()),
+                long(clock.minutes().count()));
+  return text;
+}
+
+void add_environment(View& view, const records::RunManifest& m, Format format) {
   View list = make_list();
   const auto add = [&](const std::string& name, const std::string& value) {
     View item;
-    item["name"] = name;
-    item["value"] = cell(value.empty() ? "not recorded" : value, format);
+    item["name"] = plain(name, format);
+    item["value"] = plain(value.empty() ? "not recorded" : value, format);
     list << item;
   };
   add("device", m.device_name);
@@ -218,8 +231,6 @@ void add_environment(View& view, const Run& run, Format format) {
   view["environment"] = std::move(list);
 }
 
-}  // namespace
-
 std::string some_of(const std::vector<std::string>& names, std::size_t most) {
   std::string out;
   for (std::size_t i = 0; i < std::min(most, names.size()); ++i) out += (i ? ", " : "") + names[i];
@@ -237,7 +248,7 @@ kainjow::mustache::data make_view(const Run& run, const Summary& s, Time now, Fo
   view["sentence"] = verdict_sentence(run, s);
   view["device_sentence"] = device_sentence(run, s);
   view["started"] = m.started_utc;
-  view["age"] = data_age(run, now);
+  view["age"] = data_age(m.started_utc, now);
   view["now"] = utc(now);
   view["commit"] = m.commit.empty() ? "unknown" : m.commit;
   view["dirty"] = flag(m.dirty);
@@ -250,7 +261,7 @@ kainjow::mustache::data make_view(const Run& run, const Summary& s, Time now, Fo
   add_checks(view, s);
   add_holes(view, s, format);
   add_times(view, s);
-  add_environment(view, run, format);
+  add_environment(view, m, format);
   add_kills(view, s);
   add_kernels(view, s);
   View lines = make_list();

@@ -217,12 +217,12 @@ TEST(Pages, TheHtmlNeedsNothingElse) {
 
 TEST(Pages, TheAgeIsCounted) {
   records::Run run = gpu_run();
-  EXPECT_EQ(data_age(run, kNow), "3 hours");
-  EXPECT_EQ(data_age(run, kNow + std::chrono::days(9)), "9 days");
+  EXPECT_EQ(data_age(run.manifest.started_utc, kNow), "3 hours");
+  EXPECT_EQ(data_age(run.manifest.started_utc, kNow + std::chrono::days(9)), "9 days");
   run.manifest.started_utc = "yesterday";
-  EXPECT_EQ(data_age(run, kNow), "unknown time");
+  EXPECT_EQ(data_age(run.manifest.started_utc, kNow), "unknown time");
   run.manifest.started_utc = "2026-13-40T00:00:00Z";
-  EXPECT_EQ(data_age(run, kNow), "unknown time");
+  EXPECT_EQ(data_age(run.manifest.started_utc, kNow), "unknown time");
 }
 
 TEST(Pages, AreTheSameForTheSameRecords) {

@@ -125,6 +125,25 @@ TEST_F(HistoryCli, TwoRunsSideBySide) {
   EXPECT_EQ(json["counts"]["SAME"], 1) << "the probe";
 }
 
+TEST_F(HistoryCli, APageOfABenchRun) {
+  const std::string a = folder(0, 210, "a"), b = folder(1, 240, "b");
+  const Result alone = flame("report " + a);
+  EXPECT_EQ(alone.code, 0) << alone.err;
+  EXPECT_NE(alone.out.find("1 measurement of 1 op on H200"), std::string::npos) << alone.out;
+  const auto page = [](const std::string& path) {
+    std::ifstream in(path);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  EXPECT_EQ(page(a + "/performance.md").find("SLOWER"), std::string::npos);
+  EXPECT_EQ(flame("report " + b + " --against " + a).code, 0);
+  EXPECT_NE(page(b + "/performance.md").find("| SLOWER |"), std::string::npos);
+  EXPECT_EQ(flame("report " + b + " --against /nonexistent").code, 2);
+  std::ofstream(fs::path(b) / "bench.jsonl", std::ios::app) << "{}\n";
+  const Result broken = flame("report " + b);
+  EXPECT_EQ(broken.code, 2);
+  EXPECT_NE(broken.err.find("bench.jsonl:3"), std::string::npos) << broken.err;
+}
+
 TEST_F(HistoryCli, WhatMakesNoSenseIsUsage) {
   std::ofstream(root_ / "text") << "no database";
   const std::string text = (root_ / "text").string(), run = folder(0, 1, "run");

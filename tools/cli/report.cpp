@@ -1,16 +1,23 @@
 // flame report: pages out of the records of one run.
 #include "reports/report.h"
 
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
+#include "lib/core/error.h"
+#include "reports/performance_page.h"
 #include "tools/cli/command.h"
 #include "tools/cli/terminal.h"
 
 namespace flame::cli {
 namespace {
 
-int report(const std::string& folder) {
+struct Options {
+  std::string folder, against;
+};
+
+int report_checks(const std::string& folder) {
   const records::Run run = records::read_run(folder);
   const reports::Summary summary = reports::summarise(run);
   reports::write_pages(run, folder);
@@ -37,13 +44,41 @@ int report(const std::string& folder) {
   return kInternal;
 }
 
+int report_performance(const Options& options) {
+  reports::PerformanceInput input{records::read_bench(options.folder), {}, options.against};
+  if (!options.against.empty())
+    input.comparison = history::compare_runs(records::read_bench(options.against), input.run);
+  const reports::BenchItems items = reports::collect_items(input.run);
+  reports::write_performance_pages(input, options.folder);
+  std::cout << reports::performance_sentence(input, items) << '\n';
+  std::cerr << "wrote " << options.folder
+            << "/performance.html, performance.md, performance_summary.md, performance.svg\n";
+  return items.items.empty() ? kInconclusive : kPass;
+}
+
+int report(const Options& options) {
+  const bool timed = records::has_bench(options.folder);
+  const bool checked =
+      std::filesystem::exists(std::filesystem::path(options.folder) / "records.jsonl");
+  check<ValueError>(timed || options.against.empty(), "report: ", options.folder,
+                    " holds no bench.jsonl that --against could be compared with");
+  // A folder without either is an error of the first.
+  const int code = checked || !timed ? report_checks(options.folder) : kPass;
+  if (!timed) return code;
+  const int second = report_performance(options);
+  return code == kPass ? second : code;
+}
+
 }  // namespace
 
 Command add_report(CLI::App& root) {
   CLI::App* app = root.add_subcommand("report", "Pages out of the records of one run");
-  auto folder = std::make_shared<std::string>();
-  app->add_option("folder", *folder, "Folder with run.json and records.jsonl")->required();
-  return {app, [folder] { return report(*folder); }};
+  auto options = std::make_shared<Options>();
+  app->add_option("folder", options->folder, "Folder with run.json and records.jsonl, bench.jsonl")
+      ->required();
+  app->add_option("--against", options->against,
+                  "Folder of an earlier bench run: a verdict for every figure");
+  return {app, [options] { return report(*options); }};
 }
 
 }  // namespace flame::cli

@@ -1,0 +1,91 @@
+// A bench run as its page sees it: every measurement of FLAME's beside the peers that did the same
+// work in the same run. Points into the run, which must outlive it.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "reports/bench_record.h"
+
+namespace flame::reports {
+
+using records::BenchRow;
+using records::BenchRun;
+
+// One program and all the ways in which it did the work. The fastest way is the one compared with.
+struct Peer {
+  std::string name;                // "pytorch": what stands before the first '_' of the way's name
+  const BenchRow* best = nullptr;  // null: no way was measured
+  std::vector<const BenchRow*> ways;
+  // Its output is outside of the judge's bound and FLAME's is not: part of its speed is its error.
+  bool less_exact = false;
+  // Faster than the card can move the bytes: it returned a view, or what lay in a cache.
+  bool impossible = false;
+  bool compared() const { return best && best->ratio > 0 && !impossible; }
+};
+
+// One op, case, direction and type.
+struct BenchItem {
+  const BenchRow* flame = nullptr;
+  std::vector<Peer> peers;
+  // The peer that a user would pick: of those compared, the fastest. Null without any.
+  const Peer* fastest() const;
+};
+
+// What the device itself reached in this run; at most one of a name, the fastest that was measured.
+struct Roof {
+  std::string name;  // "copy", "read", "gemm_bf16", "gemm_tf32", "gemm_f32"
+  const BenchRow* row = nullptr;
+  bool arithmetic() const { return row->flops > 0; }
+  double value() const { return arithmetic() ? row->tflops() : row->gbps(); }
+};
+
+// The roof that a row comes nearest to. The share is the row's rate over the roof's, both of this
+// run.
+struct Share {
+  std::string roof;  // empty: the run has no roof that applies
+  double value = -1;
+};
+
+struct BenchItems {
+  std::vector<BenchItem> items;         // ops with bytes or operations to count
+  std::vector<BenchItem> host;          // times of the host: nothing of the device to compare with
+  std::vector<Roof> roofs;              // in the order of kRoofNames
+  std::vector<const BenchRow*> probes;  // every row of the roofs
+  std::vector<const BenchRow*> failed;  // not measured, and why
+  std::vector<std::string> ops;         // of `items`, in the manifest's order
+  std::map<std::string, std::string> families;  // op: the kernels it runs ("reduce")
+  std::vector<std::string> peers;               // in the order of the records
+  const Roof* roof(const std::string& name) const;
+  Share share_of(const BenchRow& row) const;
+};
+
+inline constexpr const char* kRoofNames[] = {"copy", "read", "gemm_bf16", "gemm_tf32", "gemm_f32"};
+inline constexpr const char* kProbeOp = "probe";  // roofs beyond those that a history is kept of
+
+BenchItems collect_items(const BenchRun& run);
+
+// Half of the middle half's width, over the median: "+- 0.12 %".
+double spread_of(const BenchRow& row);
+// "PyTorch" of "pytorch"; the name itself of one that is not known.
+std::string peer_title(const std::string& name);
+// "eager" of "pytorch_eager"; "" of "cublaslt".
+std::string way_of(const BenchRow& row);
+// "copy", "bf16", "tf32", "f32".
+std::string roof_title(const std::string& name);
+// "float32", or "tf32" where it multiplies in less than it stores.
+const std::string& type_of(const BenchRow& row);
+
+// Of ratios: the factor that is typical, and the range. count 0: none.
+struct Ratios {
+  double mean = -1, least = -1, most = -1;
+  int count = 0;
+  void add(double ratio);
+
+ private:
+  double log_sum_ = 0;
+};
+// FLAME against the fastest peer, over the items of `op` and `direction`.
+Ratios ratios_of(const BenchItems& items, const std::string& op, const std::string& direction);
+
+}  // namespace flame::reports

@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "lib/core/error.h"
+#include "reports/performance_charts.h"
+
+namespace flame::reports {
+namespace {
+
+constexpr double kWidth = 1000, kHeight = 520, kLeft = 56, kRight = 985, kTop = 46, kBottom = 480;
+constexpr std::size_t kColours = 7;  // of charts.css; families beyond share the grey
+
+bool shown(const BenchRow& row) {
+  return row.flops > 0 && row.bytes > 0 && row.direction != "forward_backward";
+}
+
+double decade_below(double v) { return std::pow(10, std::floor(std::log10(v))); }
+double decade_above(double v) { return std::pow(10, std::ceil(std::log10(v))); }
+
+struct Frame {
+  LogScale x, y;
+};
+
+Frame frame_of(const BenchItems& items) {
+  double x0 = 1, x1 = 10, y0 = 1, y1 = 10;
+  for (const BenchItem& item : items.items) {
+    const BenchRow& row = *item.flame;
+    if (!shown(row)) continue;
+    x0 = std::min(x0, row.flops / row.bytes);
+    x1 = std::max(x1, row.flops / row.bytes);
+    y0 = std::min(y0, row.tflops());
+    y1 = std::max(y1, row.tflops());
+  }
+  for (const Roof& roof : items.roofs)
+    if (roof.arithmetic()) y1 = std::max(y1, roof.value());
+  return {{decade_below(x0), decade_above(x1 * 1.01), kLeft, kRight},
+          {decade_below(y0), decade_above(y1 * 1.01), kBottom, kTop}};
+}
+
+std::string power_of_ten(double v) {
+  return v >= 1 && v < 1e5   ? fixed(v, 0)
+         : v < 1 && v > 1e-4 ? fixed(v, int(std::lround(-std::log10(v))))
+                             : str_cat("1e", std::lround(std::log10(v)));
+}
+
+void draw_axes(Svg& svg, const Frame& f) {
+  for (double v = f.x.a(); v <= f.x.b() * 1.01; v *= 10) {
+    svg.line(f.x(v), kTop, f.x(v), kBottom, "grid");
+    svg.text(f.x(v), kBottom + 16, power_of_ten(v), "tick", "middle");
+  }
+  for (double v = f.y.a(); v <= f.y.b() * 1.01; v *= 10) {
+    svg.line(kLeft, f.y(v), kRight, f.y(v), "grid");
+    svg.text(kLeft - 6, f.y(v) + 4, power_of_ten(v), "tick", "end");
+  }
+  svg.text(kRight, kBottom + 33, "operations per byte", "soft", "end");
+  svg.text(4, kTop - 12, "TFLOP/s", "soft");
+}
+
+// A memory roof rises until the highest arithmetic roof; an arithmetic roof begins where the
+// fastest memory can feed it.
+void draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
+  double most_rate = 0, most_bytes = 0;
+  for (const Roof& r : items.roofs) {
+    double& most = r.arithmetic() ? most_rate : most_bytes;
+    most = std::max(most, r.value());
+  }
+  if (most_rate == 0) most_rate = f.y.b();
+  double label_at = 0.18;
+  for (const Roof& r : items.roofs) {
+    const std::string what =
+        str_cat(roof_title(r.name), " ", fixed(r.value(), r.arithmetic() ? 1 : 0),
+                r.arithmetic() ? " TFLOP/s" : " GB/s");
+    svg.open(hover_of(items, *r.row));
+    if (r.arithmetic()) {
+      const double from = most_bytes > 0 ? r.value() / most_bytes * 1e3 : f.x.a();
+      const double x = std::clamp(f.x(from), kLeft, kRight);
+      svg.line(x, f.y(r.value()), kRight, f.y(r.value()), "roof");
+      svg.text(kRight - 4, f.y(r.value()) - 5, what, "rooflabel", "end");
+    } else {
+      const double per_byte = r.value() * 1e-3;  // TFLOP/s at one operation a byte
+      const double x0 = std::max(f.x.a(), f.y.a() / per_byte);
+      const double x1 = std::min(f.x.b(), most_rate / per_byte);
+      svg.line(f.x(x0), f.y(x0 * per_byte), f.x(x1), f.y(x1 * per_byte), "roof");
+      const double at = x0 * std::pow(x1 / x0, label_at);
+      svg.text(f.x(at) - 8, f.y(at * per_byte) - 4, what, "rooflabel", "end");
+      label_at += 0.12;
+    }
+    svg.close();
+  }
+}
+
+// Families in the order of how many points they have: the first ones get a colour.
+std::map<std::string, std::string> colours_of(const BenchItems& items,
+                                              std::vector<std::string>& order) {
+  std::map<std::string, int> points;
+  for (const BenchItem& item : items.items)
+    if (shown(*item.flame)) {
+      const auto family = items.families.find(item.flame->op);
+      ++points[family == items.families.end() ? item.flame->op : family->second];
+    }
+  for (const auto& [family, n] : points) order.push_back(family);
+  std::stable_sort(order.begin(), order.end(), [&](const std::string& a, const std::string& b) {
+    return points[a] > points[b];
+  });
+  std::map<std::string, std::string> out;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    out[order[i]] = i < kColours ? str_cat("f", i) : "other";
+  return out;
+}
+
+void draw_legend(Svg& svg, const std::vector<std::string>& order,
+                 const std::map<std::string, std::string>& colours) {
+  double x = kLeft + 70;
+  const auto entry = [&](Mark mark, const std::string& css, const std::string& name) {
+    draw_mark(svg, mark, x, 14, 4.2, css);
+    svg.text(x + 9, 18, name, "soft");
+    x += 22 + 6.4 * double(name.size());
+  };
+  for (std::size_t i = 0; i < std::min(order.size(), kColours); ++i)
+    entry(Mark::kCircle, colours.at(order[i]), order[i]);
+  if (order.size() > kColours) entry(Mark::kCircle, "other", "other");
+  x += 14;
+  entry(Mark::kCircle, "ink", "float32");
+  entry(Mark::kSquare, "ink", "bfloat16");
+  entry(Mark::kDiamond, "ink", "tf32");
+  entry(Mark::kCircle, "ink hollow", "backward");
+}
+
+}  // namespace
+
+int rows_without_flops(const BenchItems& items) {
+  int out = 0;
+  for (const BenchItem& item : items.items)
+    out += item.flame->flops <= 0 && item.flame->direction != "forward_backward";
+  return out;
+}
+
+Svg roofline_chart(const BenchItems& items) {
+  Svg svg(kWidth, kHeight, "Roofline: operations per byte against operations per second");
+  const Frame f = frame_of(items);
+  std::vector<std::string> order;
+  const auto colours = colours_of(items, order);
+  draw_axes(svg, f);
+  draw_roofs(svg, f, items);
+  for (const BenchItem& item : items.items) {
+    const BenchRow& row = *item.flame;
+    if (!shown(row)) continue;
+    const auto family = items.families.find(row.op);
+    const std::string& colour =
+        colours.at(family == items.families.end() ? row.op : family->second);
+    const Mark mark = row.compute_mode == "tf32"                          ? Mark::kDiamond
+                      : row.dtype == "bfloat16" || row.dtype == "float16" ? Mark::kSquare
+                                                                          : Mark::kCircle;
+    svg.open(hover_of(items, row));
+    draw_mark(svg, mark, f.x(row.flops / row.bytes), f.y(row.tflops()), 4,
+              row.direction == "backward" ? colour + " hollow" : colour);
+    svg.close();
+  }
+  draw_legend(svg, order, colours);
+  return svg;
+}
+
+}  // namespace flame::reports

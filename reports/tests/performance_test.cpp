@@ -1,0 +1,392 @@
+// The performance page says what the rows say: every cell is looked up in the records again.
+#include "reports/performance_page.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <regex>
+
+#include "lib/core/error.h"
+#include "reports/charts.h"
+#include "reports/history/tests/bench_runs.h"
+#include "reports/performance_charts.h"
+
+namespace flame::reports {
+namespace {
+
+using history::bench_row;
+
+constexpr Time kNow{std::chrono::sys_days(std::chrono::year(2026) / 1 / 2)};
+
+BenchRow of_peer(BenchRow row, const std::string& implementation, double ratio) {
+  row.implementation = implementation;
+  for (double* t : {&row.median_us, &row.q1_us, &row.q3_us, &row.min_us}) *t *= ratio;
+  row.times_us.clear();
+  row.ratio = ratio;
+  row.ratio_min = ratio * 0.99;
+  row.ratio_max = ratio * 1.01;
+  row.r = 0.5;
+  return row;
+}
+
+BenchRow gemm_roof(const std::string& name, double median_us) {
+  BenchRow row = bench_row("roof", median_us);
+  row.case_name = name;
+  row.implementation = "cublaslt";
+  row.flops = 2.0 * 8192 * 8192 * 8192;
+  return row;
+}
+
+// Two ops, a matrix product in TF32, a peer with two ways, roofs.
+BenchRun a_run() {
+  BenchRun run;
+  run.manifest = history::manifest("2026-01-01T00:00:00Z");
+  run.manifest.ops = {{"alpha", "compute", true, {"float32"}, {"unary_forward<A,*>"}},
+                      {"beta", "compute", true, {"float32"}, {"gemm_*"}}};
+  BenchRow alpha = bench_row("alpha", 131.25);
+  alpha.r = 0.25;
+  alpha.flops = 8192.0 * 8192;
+  BenchRow back = alpha;
+  back.direction = "backward";
+  back.median_us = back.min_us = back.q1_us = back.q3_us = 260.5;
+  back.times_us.clear();
+  BenchRow beta = bench_row("beta", 2900);
+  beta.compute_mode = "tf32";
+  beta.flops = 2.0 * 8192 * 8192 * 8192;
+  beta.r = 200;
+  BenchRow slow_copy = bench_row("roof", 130);
+  BenchRow fast_copy = bench_row("roof", 125);
+  fast_copy.implementation = "driver";
+  BenchRow tf32 = gemm_roof("gemm_tf32", 2800);
+  tf32.op = kProbeOp;
+  run.rows = {beta,
+              of_peer(beta, "cublaslt_tuned", 0.98),
+              alpha,
+              of_peer(alpha, "pytorch_eager", 1.5),
+              of_peer(alpha, "pytorch_compile", 1.25),
+              back,
+              of_peer(back, "pytorch_eager", 0.75),
+              slow_copy,
+              fast_copy,
+              gemm_roof("gemm_f32", 21000),
+              tf32};
+  return run;
+}
+
+PerformancePages pages_of(const BenchRun& run) {
+  return make_performance_pages({run, {}, ""}, kNow);
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::size_t times(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+  return n;
+}
+
+// The text of every cell of the table's rows.
+std::vector<std::vector<std::string>> cells_of(const std::string& html) {
+  const std::size_t from = html.find("<tbody>", html.find("id=\"rows\""));
+  const std::string body = html.substr(from, html.find("</tbody>", from) - from);
+  std::vector<std::vector<std::string>> out;
+  const std::regex row("<tr[^>]*>([^]*?)</tr>"), cell("<t[hd][^>]*>([^]*?)</t[hd]>"),
+      tag("<[^>]*>");
+  for (std::sregex_iterator r(body.begin(), body.end(), row), end; r != end; ++r) {
+    const std::string text = (*r)[1];
+    out.emplace_back();
+    for (std::sregex_iterator c(text.begin(), text.end(), cell); c != end; ++c)
+      out.back().push_back(std::regex_replace(c->str(1), tag, ""));
+  }
+  return out;
+}
+
+// Every tag that is opened is closed, in order; attributes are quoted.
+void expect_balanced(const std::string& xml) {
+  std::vector<std::string> open;
+  const std::regex tag("<(/?)([a-zA-Z]+)((?: [a-zA-Z0-9:-]+=\"[^\"<]*\")*)(/?)>");
+  std::size_t at = 0;
+  for (std::sregex_iterator t(xml.begin(), xml.end(), tag), end; t != end; ++t) {
+    const std::string between = xml.substr(at, std::size_t(t->position()) - at);
+    EXPECT_EQ(between.find_first_of("<>"), std::string::npos) << between;
+    at = std::size_t(t->position() + t->length());
+    if (t->str(1) == "/") {
+      ASSERT_FALSE(open.empty());
+      EXPECT_EQ(open.back(), t->str(2));
+      open.pop_back();
+    } else if (t->str(4).empty()) {
+      open.push_back(t->str(2));
+    }
+  }
+  EXPECT_TRUE(open.empty());
+  EXPECT_EQ(xml.substr(at).find_first_of("<>"), std::string::npos);
+}
+
+TEST(BenchItems, PairsRowsWithTheFastestWayOfEachPeer) {
+  const BenchRun run = a_run();
+  const BenchItems items = collect_items(run);
+  ASSERT_EQ(items.items.size(), 3u);
+  EXPECT_EQ(items.ops, (std::vector<std::string>{"alpha", "beta"}));
+  EXPECT_EQ(items.peers, (std::vector<std::string>{"cublaslt", "pytorch"}));
+  const BenchItem& alpha = items.items[0];
+  ASSERT_EQ(alpha.peers.size(), 1u);
+  EXPECT_EQ(alpha.peers[0].best->implementation, "pytorch_compile");
+  EXPECT_EQ(alpha.peers[0].ways.size(), 2u);
+  EXPECT_EQ(items.families.at("alpha"), "unary");
+}
+
+TEST(BenchItems, TheFastestRowOfARoofIsTheRoof) {
+  const BenchRun run = a_run();
+  const BenchItems items = collect_items(run);
+  EXPECT_EQ(items.roof("copy")->row->implementation, "driver");
+  EXPECT_EQ(items.probes.size(), 4u);
+  const Share alpha = items.share_of(*items.items[0].flame);
+  EXPECT_EQ(alpha.roof, "copy");
+  EXPECT_NEAR(alpha.value, 125 / 131.25, 1e-12);
+  const Share beta = items.share_of(*items.items[2].flame);
+  EXPECT_EQ(beta.roof, "gemm_tf32");
+  EXPECT_NEAR(beta.value, 2800.0 / 2900, 1e-12);
+}
+
+TEST(BenchItems, APeerThatDidNotDoTheWorkIsNotComparedWith) {
+  BenchRun run = a_run();
+  run.rows[6].share_datasheet_bandwidth = 30;  // pytorch's backward: a view
+  run.rows[4].samples = 0;                     // pytorch_compile: not measured
+  const BenchItems items = collect_items(run);
+  const BenchItem& back = items.items[1];
+  EXPECT_TRUE(back.peers[0].impossible);
+  EXPECT_EQ(back.fastest(), nullptr);
+  EXPECT_EQ(items.items[0].fastest()->best->implementation, "pytorch_eager");
+  EXPECT_EQ(ratios_of(items, "alpha", "backward").count, 0);
+  EXPECT_TRUE(has(pages_of(run).html, "a view"));
+}
+
+TEST(BenchItems, AViewDoesNotHideAWayThatDidTheWork) {
+  BenchRun run = a_run();
+  run.rows[4].share_datasheet_bandwidth = 1.5;
+  const BenchItems items = collect_items(run);
+  EXPECT_EQ(items.items[0].peers[0].best->implementation, "pytorch_eager");
+}
+
+TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
+  for (const double r : {1.5, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    BenchRun run = a_run();
+    run.rows[4].r = r;
+    const BenchItems items = collect_items(run);
+    EXPECT_TRUE(items.items[0].peers[0].less_exact) << r;
+    // Where FLAME's own type misses float32's bound, as TF32 must, nobody is blamed.
+    EXPECT_FALSE(items.items[2].peers[0].less_exact);
+    EXPECT_TRUE(has(pages_of(run).html, "≠ less exact"));
+  }
+}
+
+TEST(BenchItems, GeometricMeanAndRange) {
+  Ratios r;
+  EXPECT_EQ(r.count, 0);
+  for (const double v : {0.5, 2.0, 4.0}) r.add(v);
+  EXPECT_NEAR(r.mean, std::cbrt(4.0), 1e-12);
+  EXPECT_EQ(r.least, 0.5);
+  EXPECT_EQ(r.most, 4);
+}
+
+TEST(PerformancePage, EveryCellIsARecords) {
+  const BenchRun run = a_run();
+  const BenchItems items = collect_items(run);
+  const auto rows = cells_of(pages_of(run).html);
+  ASSERT_EQ(rows.size(), items.items.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const BenchRow& row = *items.items[i].flame;
+    const auto& cells = rows[i];
+    ASSERT_EQ(cells.size(), 10u + 2 * items.peers.size());
+    EXPECT_EQ(cells[0], row.op);
+    EXPECT_EQ(cells[1], row.case_name);
+    EXPECT_EQ(cells[3], row.compute_mode == "tf32" ? "tf32" : row.dtype);
+    EXPECT_TRUE(cells[4].starts_with(fixed(row.median_us, 1))) << cells[4];
+    EXPECT_EQ(has(cells[4], "r 200"), row.r > 1);
+    EXPECT_EQ(cells[5], fixed(100 * (row.q3_us - row.q1_us) / 2 / row.median_us, 1));
+    EXPECT_EQ(cells[6], fixed(row.bytes / row.median_us * 1e-3, 0));
+    EXPECT_EQ(cells[7], fixed(row.flops / row.median_us * 1e-6, 2));
+    const Share share = items.share_of(row);
+    EXPECT_EQ(cells[8], percent_text(share.value) + " " + roof_title(share.roof));
+    for (std::size_t p = 0; p < items.peers.size(); ++p) {
+      const BenchRow* best = nullptr;
+      for (const Peer& peer : items.items[i].peers)
+        if (peer.name == items.peers[p]) best = peer.best;
+      EXPECT_EQ(cells[10 + 2 * p], best ? ratio_text(best->ratio) : "");
+    }
+  }
+}
+
+TEST(PerformancePage, MarkdownHoldsTheSameRows) {
+  const BenchRun run = a_run();
+  const std::string md = pages_of(run).markdown;
+  EXPECT_TRUE(has(md, "| alpha | large | fwd | float32 | 131.2 |")) << md;
+  EXPECT_TRUE(has(md, "| beta | large | fwd | tf32 | 2900.0 |"));
+  EXPECT_TRUE(has(md, "1.25× 1.24–1.26 compile"));
+  EXPECT_TRUE(has(md, "3 measurements of 2 ops on H200, beside cuBLASLt and PyTorch"));
+  EXPECT_TRUE(has(md, "24 hours old"));
+}
+
+TEST(PerformancePage, SummaryIsALineAnOp) {
+  const std::string md = pages_of(a_run()).summary_markdown;
+  EXPECT_EQ(times(md, "\n|"), 3u) << md;
+  EXPECT_TRUE(has(md, "| alpha | 95 % | 48 % | 1.25× (1.25 to 1.25) | - |")) << md;
+}
+
+TEST(PerformancePage, ChartsAreWellFormedAndHoldEveryRow) {
+  const BenchRun run = a_run();
+  const PerformancePages pages = pages_of(run);
+  expect_balanced(std::regex_replace(pages.chart_svg, std::regex("<style>[^]*</style>"), ""));
+  const BenchItems items = collect_items(run);
+  const std::string roofline = roofline_chart(items).inline_text();
+  expect_balanced(roofline);
+  for (const Roof& roof : items.roofs) EXPECT_TRUE(has(roofline, roof_title(roof.name) + " "));
+  for (const BenchItem& item : items.items) {
+    EXPECT_TRUE(has(roofline, title_of(*item.flame)));
+    EXPECT_TRUE(has(pages.chart_svg, title_of(*item.flame)));
+  }
+  EXPECT_EQ(times(roofline, "hollow\"/>"), 2u);  // the backward row and the legend
+  expect_balanced(peer_bars(items, "alpha"));
+  EXPECT_EQ(times(peer_bars(items, "alpha"), "<rect"), 2u);
+  EXPECT_EQ(peer_bars(items, "gamma"), "");
+  expect_balanced(monitor_strip(run, Monitor::kClock));
+}
+
+TEST(PerformancePage, WithoutPeersRoofsOrRows) {
+  BenchRun run = a_run();
+  run.rows = {bench_row("alpha", 100)};
+  const PerformancePages alone = pages_of(run);
+  EXPECT_TRUE(has(alone.html, "No peer was timed"));
+  EXPECT_TRUE(has(alone.html, "No clock, power or throttle reason was recorded."));
+  expect_balanced(std::regex_replace(alone.chart_svg, std::regex("<style>[^]*</style>"), ""));
+  run.rows.clear();
+  const PerformancePages none = pages_of(run);
+  EXPECT_TRUE(has(none.html, "0 measurements of 0 ops"));
+  EXPECT_TRUE(cells_of(none.html).empty());
+}
+
+TEST(PerformancePage, WhatWasNotMeasuredSaysWhy) {
+  BenchRun run = a_run();
+  BenchRow& row = run.rows[4];
+  row.samples = 0;
+  row.median_us = row.q1_us = row.q3_us = row.min_us = -1;
+  row.ratio = row.ratio_min = row.ratio_max = -1;
+  row.reason = "no such | compiler";
+  const PerformancePages pages = pages_of(run);
+  EXPECT_TRUE(has(pages.html, "no such | compiler"));
+  EXPECT_TRUE(has(pages.markdown, "no such \\| compiler"));
+}
+
+TEST(PerformancePage, NamesAreText) {
+  const std::string evil = "</title><script>alert(\"1\")</script> | `x` & \x01 'y'";
+  BenchRun run = a_run();
+  run.manifest.device_name = run.manifest.command = run.manifest.commit = evil;
+  run.manifest.started_utc = evil;
+  for (records::OpInfo& op : run.manifest.ops) op.kernels = {evil};
+  run.manifest.ops[0].name = evil;
+  for (BenchRow& row : run.rows) {
+    if (row.op == "alpha") row.op = evil;
+    row.case_name = row.op == records::kRoofOp ? row.case_name : evil;
+    row.sizes = row.throttle = row.gpu = evil;
+    row.sm_clock_mhz = 1000;
+    if (row.implementation != "flame") row.implementation = "pytorch_" + evil;
+  }
+  run.rows.push_back(run.rows[2]);
+  run.rows.back().samples = 0;
+  run.rows.back().reason = run.rows.back().sizes = evil + evil;
+  PerformanceInput input{run, history::compare_runs(run, run), evil};
+  const PerformancePages pages = make_performance_pages(input, kNow);
+  EXPECT_EQ(times(pages.html, "<script"), 1u);
+  EXPECT_EQ(times(pages.html, "</title>"), times(pages.html, "<title>"));
+  EXPECT_FALSE(has(pages.chart_svg, "<script"));
+  EXPECT_FALSE(has(pages.markdown, "<script"));
+  EXPECT_FALSE(has(pages.summary_markdown, "<script"));
+  expect_balanced(std::regex_replace(pages.chart_svg, std::regex("<style>[^]*</style>"), ""));
+  EXPECT_FALSE(has(pages.chart_svg, "\x01"));
+}
+
+TEST(PerformancePage, AsksNothingOfANetwork) {
+  const std::string html = pages_of(a_run()).html;
+  for (const char* reach : {"http:", "https:", "src=", "@import", "url(", "//cdn"})
+    EXPECT_FALSE(has(html, reach)) << reach;
+}
+
+TEST(PerformancePage, ASimulatedTimeIsCalledSo) {
+  BenchRun run = a_run();
+  EXPECT_FALSE(has(pages_of(run).html, "say nothing of any GPU"));
+  run.manifest.device_kind = "simulated";
+  EXPECT_TRUE(has(pages_of(run).html, "say nothing of any GPU"));
+  EXPECT_TRUE(has(pages_of(run).markdown, "say nothing of any GPU"));
+}
+
+TEST(PerformancePage, VerdictsOfAComparison) {
+  const BenchRun before = a_run();
+  BenchRun after = before;
+  for (double* t : {&after.rows[2].median_us, &after.rows[2].q1_us, &after.rows[2].q3_us,
+                    &after.rows[2].min_us})
+    *t *= 1.2;
+  for (double& t : after.rows[2].times_us) t *= 1.2;
+  const PerformanceInput input{after, history::compare_runs(before, after), "before"};
+  const std::string html = make_performance_pages(input, kNow).html;
+  const auto rows = cells_of(html);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].back(), "SLOWER");
+  EXPECT_EQ(rows[2].back(), "SAME");
+  EXPECT_TRUE(has(html, "<code>before</code>"));
+  EXPECT_FALSE(has(pages_of(after).html, "class=\"verdictword"));
+}
+
+class PerformanceFolder : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = std::filesystem::path(::testing::TempDir()) / "flame_performance_folder";
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_);
+    std::ofstream(root_ / "run.json") << records::to_json(a_run().manifest);
+    for (const BenchRow& row : a_run().rows) rows_ += records::to_line(row) + "\n";
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+  std::string error_of(const std::string& rows) {
+    std::ofstream(root_ / "bench.jsonl") << rows;
+    try {
+      write_performance_pages({records::read_bench(root_.string()), {}, ""}, root_.string());
+    } catch (const FileError& e) {
+      return e.what();
+    }
+    return "";
+  }
+  std::filesystem::path root_;
+  std::string rows_;
+};
+
+TEST_F(PerformanceFolder, WritesFourFiles) {
+  EXPECT_EQ(error_of(rows_), "");
+  for (const char* file :
+       {"performance.html", "performance.md", "performance_summary.md", "performance.svg"})
+    EXPECT_GT(std::filesystem::file_size(root_ / file), 100u) << file;
+}
+
+TEST_F(PerformanceFolder, NumbersThatAreNoneAreOneError) {
+  const std::regex median("\"median_us\":[0-9.]+"), bytes("\"bytes\":[0-9.]+");
+  const auto first = std::regex_constants::format_first_only;
+  for (const char* value : {"\"nan\"", "\"inf\"", "-5.0", "null", "\"fast\""}) {
+    const std::string bad = std::string("\"median_us\":") + value;
+    EXPECT_TRUE(has(error_of(std::regex_replace(rows_, median, bad, first)), "bench.jsonl:1"))
+        << value;
+    const std::string none = std::string("\"bytes\":") + value;
+    EXPECT_TRUE(has(error_of(std::regex_replace(rows_, bytes, none, first)), "bench.jsonl:1"))
+        << value;
+  }
+  EXPECT_TRUE(
+      has(error_of(std::regex_replace(rows_, std::regex("\"dtype\":\"float32\","), "", first)),
+          "\"dtype\" is missing"));
+  EXPECT_FALSE(std::filesystem::exists(root_ / "performance.html"));
+}
+
+}  // namespace
+}  // namespace flame::reports
