@@ -58,17 +58,22 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(conv_col2im)
 
-// y[image][channel][pixel] = bias[channel]: what the product then adds to, so that the sum is
-// rounded once.
+// y[image][channel][pixel] = product[image][channel][pixel] + bias[channel], rounded once. The
+// product is in the accumulator's type: one rounded to T would lose what the bias cancels. One
+// block for each kBiasPixels pixels of a plane. Reads the product once, writes y once.
+constexpr int kBiasPixels = 2048;
 template <class T>
-__global__ void __launch_bounds__(256) conv_start_with_bias(const T* bias, T* y, long long channels,
-                                                            long long pixels, long long total) {
-  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
-    const long long plane = dev::divide(i, pixels);
-    y[i] = bias[plane - dev::divide(plane, channels) * channels];
-  }
+__global__ void __launch_bounds__(256)
+    conv_add_bias(const dev::Acc<T>* product, const T* bias, T* y, long long channels,
+                  long long pixels, long long blocks_a_plane) {
+  const long long plane = blockIdx.x / blocks_a_plane;
+  const long long first = (blockIdx.x - plane * blocks_a_plane) * kBiasPixels;
+  const dev::Acc<T> added = dev::load(bias[plane % channels]);
+  const long long end = min(first + kBiasPixels, pixels);
+  for (long long i = first + threadIdx.x; i < end; i += blockDim.x)
+    y[plane * pixels + i] = dev::store<T>(product[plane * pixels + i] + added);
 }
-EXPORT_FLOATING(conv_start_with_bias)
+EXPORT_FLOATING(conv_add_bias)
 
 // Sums of g (images, channels, pixels) over a chunk of its (image, pixel) pairs: one block per
 // (chunk, channel). partial: (chunks, channels). Reads g once, coalesced.

@@ -132,7 +132,8 @@ EXPORT_FLOATING(layer_norm_backward_row, 2)
 
 // dx and the partial sums of dw and db in one pass over x and g. Block b takes the rows b,
 // b + gridDim.x, ...; a thread keeps the sums of the columns it holds in registers, and asks for
-// the next row while it works on this one. partial: (2, gridDim.x, cols).
+// the next row while it works on this one. partial: (2, gridDim.x, cols). dx or partial may be null:
+// a gradient has the same bits whether or not the others were asked for.
 template <int kItems, class T>
 __global__ void __launch_bounds__(512, sizeof(T) == 2 ? 2 : 1)
     layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,
@@ -179,11 +180,12 @@ __global__ void __launch_bounds__(512, sizeof(T) == 2 ? 2 : 1)
       const A h = weight ? g_raw.get(j) * w_raw.get(j) : g_raw.get(j);
       out.v[j] = r * (h - sum - (x_raw.get(j) - m) * r * dot);
     }
-    out.store(dx + row * cols, cols, vectors);
+    if (dx) out.store(dx + row * cols, cols, vectors);
     if (!more) break;
     row = next, m = m_next, r = r_next;
     x_raw = x_next, g_raw = g_next;
   }
+  if (!partial) return;
   A* to = partial + (long long)blockIdx.x * cols;
 #pragma unroll
   for (int j = 0; j < Raw::kSize; ++j) {

@@ -86,6 +86,15 @@ std::vector<Case> conv_cases() {
             {"dilation", pair(2, 3)},
             {"groups", std::int64_t{3}}},
            true, false),
+      // The bias cancels the product but for a small rest: a product that is rounded before the
+      // bias is added to it loses that rest.
+      {"cancelling_bias",
+       {uniform({1, 2, 8, 8}, 0.9, 1.1), uniform({4, 2, 4, 4}, 0.9, 1.1),
+        uniform({4}, -32.5, -31.5)},
+       {{"stride", pair(2, 2)}}},
+      {"cancelling_bias_one_by_one",
+       {uniform({2, 40, 8, 8}, 0.9, 1.1), uniform({8, 40, 1, 1}, 0.9, 1.1),
+        uniform({8}, -40.5, -39.5)}},
       conv("many_images", {33, 2, 6, 6}, {4, 2, 3, 3}, {}, true, false),
   };
 }

@@ -136,6 +136,39 @@ class CopiesInput : public Decorator {
   }
 };
 
+std::optional<std::size_t> bias_of(const OpDef& op) {
+  for (std::size_t i = 0; i < op.inputs.size(); ++i)
+    if (op.inputs[i].name == "bias" && op.inputs[i].optional) return i;
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_bias(const OpDef& op, const Case& c) {
+  const auto bias = bias_of(op);
+  if (!bias) return "it takes no bias";
+  if (*bias >= c.inputs.size() || !c.inputs[*bias].defined) return "none of its cases has a bias";
+  return std::nullopt;
+}
+
+// Rounds the result without the bias, then adds the bias (the result for an input of zeros).
+class BiasAfterRounding : public Decorator {
+ public:
+  using Decorator::Decorator;
+  std::vector<Tensor> forward(const Call& call) override {
+    const std::size_t bias = *bias_of(*call.op);
+    if (bias >= call.inputs.size() || !call.inputs[bias].defined()) return Decorator::forward(call);
+    Call without = call, alone = call;
+    without.inputs[bias] = Tensor();
+    alone.inputs[0] = edited({call.inputs[0]}, zero)[0];
+    std::vector<Tensor> outputs = Decorator::forward(without);
+    const HostTensor added = download(Decorator::forward(alone)[0]);
+    HostTensor sum = download(outputs[0]);
+    for (std::size_t i = 0; i < sum.values.size(); ++i)
+      sum.values[i] = round_to(sum.dtype, sum.values[i] + added.values[i]);
+    outputs[0] = upload(outputs[0].device(), sum);
+    return outputs;
+  }
+};
+
 // Copies three quarters of the result and leaves the tail as it was allocated.
 class PartialTail : public Decorator {
  public:
@@ -241,6 +274,8 @@ std::vector<Fake> output_fakes() {
        make<EditedInputs<cut_to<11>>>},
       {"bf16", "reads float32 with bfloat16's 8 bits", "forward", out, needs_input,
        make<EditedInputs<cut_to<8>>>},
+      {"bias_after_rounding", "rounds its result before it adds the bias", "forward", out,
+       needs_bias, make<BiasAfterRounding>, nullptr, Layout::kContiguous, DType::kFloat16},
       {"partial_data", "computes from three quarters of its data", "influence", out, needs_input,
        make<EditedInputs<last_quarter_is_the_first>>},
       {"partial_tail", "leaves the last quarter of its output unwritten", "written",

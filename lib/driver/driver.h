@@ -66,7 +66,8 @@ struct Image {
 
 // C (m x n, row-major, ldc) = alpha * op(A) * op(B) + beta * C for each of `batch` matrices.
 // A is m x k with row stride lda, or k x m when trans_a; B likewise. Strides are in elements; a
-// batch stride of 0 repeats one matrix.
+// batch stride of 0 repeats one matrix. Half types do not add to C (beta is 0 where `out` is one):
+// a vendor may round the product first.
 struct Gemm {
   DType type = DType::kFloat32;  // of A and B
   DType out = DType::kFloat32;   // of C: `type`, or float32 for half types

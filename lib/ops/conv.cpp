@@ -17,31 +17,6 @@
 
 namespace flame {
 
-Pair pair_argument(std::string_view op, const Attrs& attrs, std::string_view name,
-                   std::int64_t least) {
-  const IntList list = attrs.get_ints(name);
-  check<ValueError>(list.size() == 1 || list.size() == 2, op, ": ", name, " ",
-                    to_string(std::span<const std::int64_t>(list)), " must be one or two integers");
-  const Pair pair{list.front(), list.back()};
-  constexpr std::int64_t kMost = std::numeric_limits<int>::max();
-  check<ValueError>(std::min(pair[0], pair[1]) >= least && std::max(pair[0], pair[1]) <= kMost, op,
-                    ": ", name, " ", to_string(std::span<const std::int64_t>(pair)),
-                    " must lie in [", least, ", ", kMost, "]");
-  return pair;
-}
-
-Images images_of(std::string_view op, const Shape& shape) {
-  check<ShapeError>(shape.size() == 3 || shape.size() == 4, op,
-                    ": input must be (N, C, H, W) or (C, H, W), got shape ", to_string(shape));
-  Images images;
-  images.batched = shape.size() == 4;
-  const std::size_t c = images.batched ? 1 : 0;
-  if (images.batched) images.count = shape[0];
-  images.channels = shape[c];
-  images.size = {shape[c + 1], shape[c + 2]};
-  return images;
-}
-
 namespace {
 
 // Columns are made for as many images at a time as fit into this (one image at least).
@@ -50,57 +25,6 @@ constexpr std::int64_t kColumnBytes = std::int64_t{256} << 20;
 std::int64_t images_at_once(const Conv& c, DType t) {
   const std::int64_t each = std::max<std::int64_t>(c.column_bytes(t), 1);
   return std::clamp<std::int64_t>(kColumnBytes / each, 1, std::max<std::int64_t>(c.in.count, 1));
-}
-
-// Padding and output size; "same" pads so that the size stays, the odd one below and right.
-void set_window(Conv& c, const Shape& input, const Shape& weight, const Attrs& attrs) {
-  c.stride = pair_argument("conv2d", attrs, "stride", 1);
-  c.dilation = pair_argument("conv2d", attrs, "dilation", 1);
-  const auto* text = std::get_if<std::string>(attrs.find("padding"));
-  check<ValueError>(!text || *text == "valid" || *text == "same", "conv2d: padding '",
-                    text ? *text : "", "' is neither 'valid' nor 'same'");
-  const bool same = text && *text == "same";
-  if (same)
-    check<ValueError>(c.stride == Pair{1, 1}, "conv2d: padding 'same' needs stride 1, got ",
-                      to_string(std::span<const std::int64_t>(c.stride)));
-  if (!text) c.pad = pair_argument("conv2d", attrs, "padding", 0);
-  for (std::size_t d = 0; d < 2; ++d) {
-    const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
-    if (same) c.pad[d] = reach / 2;
-    const std::int64_t padded = c.in.size[d] + (same ? reach : 2 * c.pad[d]);
-    check<ShapeError>(reach + 1 <= padded, "conv2d: input of shape ", to_string(input),
-                      " and weight of shape ", to_string(weight), ": kernel of size ", reach + 1,
-                      " (dilation counted) is larger than the padded input, ", padded);
-    c.out[d] = (padded - reach - 1) / c.stride[d] + 1;
-  }
-}
-
-Conv conv_of(const Shape& input, const Shape& weight, const Attrs& attrs) {
-  Conv c;
-  c.in = images_of("conv2d", input);
-  c.groups = attrs.get_int("groups");
-  check<ValueError>(c.groups >= 1, "conv2d: groups ", c.groups, " must be at least 1");
-  check<ShapeError>(weight.size() == 4,
-                    "conv2d: weight must be (O, C / groups, KH, KW), got shape ",
-                    to_string(weight));
-  c.out_channels = weight[0];
-  c.kernel = {weight[2], weight[3]};
-  check<ShapeError>(c.in.channels == weight[1] * c.groups && c.out_channels % c.groups == 0,
-                    "conv2d: input of shape ", to_string(input), " and weight of shape ",
-                    to_string(weight), " do not fit with groups ", c.groups, ": input channels ",
-                    c.in.channels, " must be ", weight[1] * c.groups, ", and output channels ",
-                    c.out_channels, " a multiple of groups");
-  constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;
-  for (std::int64_t size : {c.kernel[0], c.kernel[1], c.in.size[0] + 1, c.in.size[1] + 1})
-    check<ShapeError>(size > 0 && size <= kMost, "conv2d: input of shape ", to_string(input),
-                      " and weight of shape ", to_string(weight),
-                      " need kernel sizes above 0 and sizes below 2^30");
-  set_window(c, input, weight, attrs);
-  const std::int64_t reach = std::max(c.dilation[0] * c.kernel[0], c.dilation[1] * c.kernel[1]);
-  check<ShapeError>(reach <= kMost && c.in.size[0] * c.in.size[1] <= kMost && c.pixels() <= kMost,
-                    "conv2d: images of ", c.in.size[0], " x ", c.in.size[1], " giving ", c.out[0],
-                    " x ", c.out[1], " with a reach of ", reach, " are too large");
-  return c;
 }
 
 std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
@@ -180,41 +104,57 @@ void grouped_gemm(const Device& device, driver::Gemm g, std::int64_t images, std
   }
 }
 
-// y[image] = weight * columns(x[image]), the columns for a few images at a time.
+// y[image] = product[image] + bias, for some images.
+void add_bias(const Device& device, const Conv& c, const void* product, const Tensor& bias, void* y,
+              std::int64_t images) {
+  constexpr std::int64_t kPixels = 2048;  // a block's, in kernels/conv.cu
+  const long long channels = c.out_channels, pixels = c.pixels(),
+                  blocks_a_plane = ceil_div(pixels, kPixels);
+  const std::int64_t blocks = images * channels * blocks_a_plane;
+  check<ShapeError>(blocks <= std::numeric_limits<int>::max(), "conv2d: ", images, " images of ",
+                    channels, " channels and ", pixels, " pixels are more than one launch holds");
+  launch(device, conv_kernel("conv_add_bias", bias.dtype()), {static_cast<unsigned>(blocks)}, {256},
+         0, product, bias.data(), y, channels, pixels, blocks_a_plane);
+}
+
+// y[image] = weight * columns(x[image]) + bias, the columns for a few images at a time. With a bias
+// the product stays in the accumulator's type until both are added: a vendor's product of half
+// types may be rounded before it is added to.
+void columns_forward(OpContext& context, const Conv& c, const Tensor& x, const Tensor& weight,
+                     const Tensor& bias, const Tensor& y) {
+  const Device& device = context.device();
+  const DType t = x.dtype(), wide = bias.defined() ? accumulator(t) : t;
+  driver::Gemm g{.type = t, .out = wide};
+  g.m = c.group_out(), g.n = c.pixels(), g.k = c.window();
+  g.lda = std::max<std::int64_t>(g.k, 1), g.ldb = g.ldc = c.pixels();
+  const std::int64_t step = images_at_once(c, t), image_size = c.rows() * c.pixels();
+  Tensor columns, product;
+  if (!c.pointwise()) columns = context.temporary({step, c.rows(), c.pixels()}, t);
+  if (bias.defined()) product = context.temporary({step, c.out_channels, c.pixels()}, wide);
+  for (std::int64_t first = 0; first < c.in.count; first += step) {
+    const std::int64_t images = std::min(step, c.in.count - first);
+    const void* from = advanced(x, first * c.in.channels * c.in.size[0] * c.in.size[1]);
+    if (!c.pointwise())
+      im2col(device, from, t, columns, im2col_params(c, images, image_size, c.pixels()));
+    void* const to = advanced(y, first * c.out_channels * c.pixels());
+    g.a = weight.data(), g.b = c.pointwise() ? from : columns.data();
+    g.c = bias.defined() ? product.data() : to;
+    grouped_gemm(device, g, images, c.groups, {0, g.m * g.k}, {image_size, g.k * g.n},
+                 {c.out_channels * g.n, g.m * g.n});
+    if (bias.defined()) add_bias(device, c, product.data(), bias, to, images);
+  }
+}
+
 std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]), weight = as_contiguous(in[1]);
+  const Tensor bias = in[2].defined() ? as_contiguous(in[2]) : Tensor();
   const Tensor y = context.make_output();
-  const Device& device = context.device();
   const Conv c = conv_of(x.shape(), weight.shape(), attrs);
-  const DType t = x.dtype();
-  const DepthwisePlan depthwise = plan_depthwise(c, t);
-  if (y.numel() > 0 && depthwise.fits) {
-    const Tensor bias = in[2].defined() ? as_contiguous(in[2]) : Tensor();
-    depthwise_forward(device, depthwise, x, weight, bias, y);
-  } else if (y.numel() > 0) {
-    driver::Gemm g{.type = t, .out = t};
-    g.m = c.group_out(), g.n = c.pixels(), g.k = c.window();
-    g.lda = std::max<std::int64_t>(g.k, 1), g.ldb = g.ldc = c.pixels();
-    if (in[2].defined()) {
-      const long long channels = c.out_channels, pixels = c.pixels(), total = y.numel();
-      launch(device, conv_kernel("conv_start_with_bias", t), grid_for(total), {256}, 0,
-             as_contiguous(in[2]).data(), y.data(), channels, pixels, total);
-      g.beta = 1;
-    }
-    const std::int64_t step = images_at_once(c, t), image_size = c.rows() * c.pixels();
-    Tensor columns;
-    if (!c.pointwise()) columns = context.temporary({step, c.rows(), c.pixels()}, t);
-    for (std::int64_t first = 0; first < c.in.count; first += step) {
-      const std::int64_t images = std::min(step, c.in.count - first);
-      const void* from = advanced(x, first * c.in.channels * c.in.size[0] * c.in.size[1]);
-      if (!c.pointwise())
-        im2col(device, from, t, columns, im2col_params(c, images, image_size, c.pixels()));
-      g.a = weight.data(), g.b = c.pointwise() ? from : columns.data();
-      g.c = advanced(y, first * c.out_channels * c.pixels());
-      grouped_gemm(device, g, images, c.groups, {0, g.m * g.k}, {image_size, g.k * g.n},
-                   {c.out_channels * g.n, g.m * g.n});
-    }
-  }
+  const DepthwisePlan depthwise = plan_depthwise(c, x.dtype());
+  if (y.numel() > 0 && depthwise.fits)
+    depthwise_forward(context.device(), depthwise, x, weight, bias, y);
+  else if (y.numel() > 0)
+    columns_forward(context, c, x, weight, bias, y);
   if (context.needs_any_grad()) {
     context.save(context.needs_grad(1) ? x : Tensor());
     context.save(context.needs_grad(0) ? weight : Tensor());
@@ -335,9 +275,12 @@ Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
 
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Conv c = conv_of(in[0].shape, in[1].shape, attrs);
-  return c.pointwise() || plan_depthwise(c, in[0].dtype).fits
-             ? 0
-             : held_bytes(images_at_once(c, in[0].dtype) * c.column_bytes(in[0].dtype));
+  const DType t = in[0].dtype;
+  if (plan_depthwise(c, t).fits) return 0;
+  const std::int64_t step = images_at_once(c, t);
+  const auto wide_size = static_cast<std::int64_t>(size_of(accumulator(t)));
+  return (c.pointwise() ? 0 : held_bytes(step * c.column_bytes(t))) +
+         (in[2].defined ? held_bytes(step * c.out_channels * c.pixels() * wide_size) : 0);
 }
 
 // The largest of the three gradients' needs, which follow one another.

@@ -47,6 +47,10 @@ struct Conv {
   }
 };
 
+// conv2d's arguments (attrs: stride, padding, dilation, groups) as sizes. Throws ShapeError or
+// ValueError, naming the shapes, where they do not fit together.
+Conv conv_of(const Shape& input, const Shape& weight, const Attrs& attrs);
+
 // For kernels that divide numbers below 2^16 by 0 < divisor < 2^16.
 constexpr flame_params::SmallDivisor small_divisor(std::int64_t divisor) {
   return {static_cast<unsigned>(divisor), static_cast<unsigned>(0xffffffffLL / divisor + 1)};

@@ -334,6 +334,9 @@ std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs&) {
 void gemm(const Device& device, driver::Gemm product) {
   if (product.m == 0 || product.n == 0 || product.batch == 0) return;
   Runtime& runtime = device.runtime();
+  check<ValueError>(product.beta == 0 || product.out == accumulator(product.out), "gemm: beta ",
+                    product.beta, " with results of ", name(product.out),
+                    ": what is added to must not be rounded first");
   product.allow_tf32 = runtime.allow_tf32;
   if (product.k > 0 && !runtime.options().own_blas) {
     driver::Blas* blas = runtime.driver().blas();

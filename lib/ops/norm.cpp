@@ -220,12 +220,13 @@ void fused_gradients(BackwardContext& context, const FusedPlan& plan, const Tens
   const DType t = x.dtype();
   const long long rows = r.rows, cols = r.cols, blocks = plan.blocks;
   const bool vectors = rows_are_vectors(cols, {x, g, out[0], weight});
-  const Tensor partial = context.temporary({2, blocks, cols}, accumulator(t));
+  const bool affine = out[1].defined() || out[2].defined();
+  const Tensor partial = affine ? context.temporary({2, blocks, cols}, accumulator(t)) : Tensor();
   launch(context.device(), norm_kernel(expression("layer_norm_backward_fused", plan.items, t)),
          {static_cast<unsigned>(blocks)}, plan.block, 0, x.data(), g.data(), data_or_null(weight),
-         mean.data(), rstd.data(), out[0].data(), partial.data(), rows, static_cast<int>(cols),
-         vectors);
-  finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
+         mean.data(), rstd.data(), data_or_null(out[0]), data_or_null(partial), rows,
+         static_cast<int>(cols), vectors);
+  if (affine) finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
 }
 
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
@@ -242,12 +243,11 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       if (out[i].defined()) fill_into(out[i], 0);
     return out;
   }
-  const bool affine = out[1].defined() || out[2].defined();
-  const FusedPlan fused = plan_fused(r, x.dtype());
-  if (out[0].defined() && affine && fused.items) {
+  if (const FusedPlan fused = plan_fused(r, x.dtype()); fused.items) {
     fused_gradients(context, fused, x, g, weight, mean, rstd, out, r);
     return out;
   }
+  const bool affine = out[1].defined() || out[2].defined();
   if (out[0].defined()) input_gradient(context.device(), x, g, weight, mean, rstd, out[0], r);
   if (affine) affine_gradients(context, x, g, mean, rstd, out[1], out[2], r);
   return out;

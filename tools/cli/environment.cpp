@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array kVariables{
     Variable{"FLAME_ALLOCATOR", "pool", "direct: every allocation goes to the driver"},
-    Variable{"FLAME_BLAS", "vendor", "own: FLAME's matmul kernel instead of cuBLASLt"},
+    Variable{"FLAME_BLAS", "cublaslt", "own: FLAME's matmul kernel instead of cuBLASLt"},
     Variable{"FLAME_CACHE_DIR", "~/.cache/flame", "folder of the compiled kernels"},
     Variable{"FLAME_DUMP_KERNELS", "", "folder that keeps source, log and image of every kernel"},
     Variable{"FLAME_MATMUL_PRECISION", "highest", "tf32: float32 products may round to TF32"},
