@@ -85,13 +85,19 @@ class FieldReader {
       check<FileError>(seen_.contains(key), what_, ": unknown field \"", key, "\"");
   }
 
- private:
+ protected:
   const OrderedJson& take(const char* name) {
     const auto found = json_.find(name);
     check<FileError>(found != json_.end(), what_, ": field \"", name, "\" is missing");
     seen_.insert(name);
     return *found;
   }
+  void require(bool ok, const char* name, const char* wanted) const {
+    check<FileError>(ok, what_, ": field \"", name, "\" is not ", wanted);
+  }
+  const char* what() const { return what_; }
+
+ private:
   double number(const OrderedJson& value, const char* name) const {
     if (value.is_string()) {
       const std::string text = value.get<std::string>();
@@ -101,9 +107,6 @@ class FieldReader {
     }
     require(value.is_number(), name, "a number");
     return value.get<double>();
-  }
-  void require(bool ok, const char* name, const char* wanted) const {
-    check<FileError>(ok, what_, ": field \"", name, "\" is not ", wanted);
   }
 
   const OrderedJson& json_;

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "lib/core/error.h"
+#include "reports/fields.h"
 #include "reports/record.h"
 
 namespace flame::records {
@@ -16,23 +17,6 @@ std::string read_text(const std::filesystem::path& path) {
   text << in.rdbuf();
   check<FileError>(in.good() || in.eof(), path.string(), ": cannot be read");
   return text.str();
-}
-
-// Calls `parse_one` for every line; errors get the file's name and the line's number.
-template <class Parse>
-auto read_lines(const std::filesystem::path& path, Parse parse_one) {
-  std::vector<decltype(parse_one(std::string()))> out;
-  std::ifstream in(path, std::ios::binary);
-  check<FileError>(bool(in), path.string(), ": cannot be opened");
-  std::string line;
-  for (int number = 1; std::getline(in, line); ++number) {
-    try {
-      out.push_back(parse_one(line));
-    } catch (const FileError& e) {
-      throw FileError(str_cat(path.string(), ":", number, ": ", e.what()));
-    }
-  }
-  return out;
 }
 
 template <class Item>
@@ -60,7 +44,7 @@ Run read_run(const std::string& folder) {
     throw FileError(str_cat(manifest.string(), ": ", why));
   }
   const auto records = root / "records.jsonl";
-  run.records = read_lines(records, parse_record);
+  run.records = read_lines(records.string(), parse_record);
   require_one_device(records, run.records, run.manifest);
   for (std::size_t i = 0; i < run.records.size(); ++i) {
     // The ledger is the simulator's own word: it never proves a GPU.
@@ -71,7 +55,7 @@ Run read_run(const std::string& folder) {
   }
   const auto kills = root / "kills.jsonl";
   if (std::filesystem::exists(kills)) {
-    run.kills = read_lines(kills, parse_kill);
+    run.kills = read_lines(kills.string(), parse_kill);
     require_one_device(kills, run.kills, run.manifest);
   }
   return run;

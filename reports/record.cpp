@@ -1,18 +1,13 @@
 #include "reports/record.h"
 
+#include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <set>
 
 #include "lib/core/error.h"
+#include "reports/fields.h"
 
 namespace flame::records {
 namespace {
-
-// Insertion order: a line reads in the order of the struct.
-using Json = nlohmann::ordered_json;
 
 constexpr std::array kVerdicts{"pass", "fail", "not_run"};
 
@@ -88,27 +83,12 @@ void visit_manifest(Visit& v, M& m) {
   v("environment", m.environment);
 }
 
-class Writer {
+class Writer : public FieldWriter {
  public:
-  Json json = Json::object();
-
-  template <class T>
-  void operator()(const char* name, const T& value) {
-    json[name] = value;
-  }
-  void operator()(const char* name, double value) {
-    // JSON has no such numbers.
-    if (std::isnan(value)) {
-      json[name] = "nan";
-    } else if (std::isinf(value)) {
-      json[name] = value < 0 ? "-inf" : "inf";
-    } else {
-      json[name] = value;
-    }
-  }
+  using FieldWriter::operator();
   void operator()(const char* name, Verdict value) { json[name] = to_string(value); }
   void operator()(const char* name, const std::vector<OpInfo>& ops) {
-    json[name] = Json::array();
+    json[name] = OrderedJson::array();
     for (const OpInfo& op : ops) {
       Writer inner;
       visit_op(inner, op);
@@ -116,147 +96,56 @@ class Writer {
     }
   }
   void operator()(const char* name, const std::vector<std::pair<std::string, std::string>>& pairs) {
-    json[name] = Json::object();
+    json[name] = OrderedJson::object();
     for (const auto& [key, value] : pairs) json[name][key] = value;
   }
 };
 
-class Reader {
+class Reader : public FieldReader {
  public:
-  Reader(const Json& json, const char* what) : json_(json), what_(what) {
-    check<FileError>(json.is_object(), what_, ": not a JSON object");
-  }
-
-  void operator()(const char* name, std::string& to) {
-    const Json& value = take(name);
-    require(value.is_string(), name, "a string");
-    to = value.get<std::string>();
-  }
-  void operator()(const char* name, bool& to) {
-    const Json& value = take(name);
-    require(value.is_boolean(), name, "true or false");
-    to = value.get<bool>();
-  }
-  void operator()(const char* name, std::int64_t& to) {
-    const Json& value = take(name);
-    const bool fits =
-        value.is_number_integer() &&
-        (!value.is_number_unsigned() ||
-         value.get<std::uint64_t>() <= std::uint64_t(std::numeric_limits<std::int64_t>::max()));
-    require(fits && value.get<std::int64_t>() >= 0, name, "a count");
-    to = value.get<std::int64_t>();
-  }
+  using FieldReader::FieldReader;
+  using FieldReader::operator();
   void operator()(const char* name, std::uint64_t& to) {
-    const Json& value = take(name);
+    const OrderedJson& value = take(name);
     require(value.is_number_unsigned(), name, "an unsigned 64-bit integer");
     to = value.get<std::uint64_t>();
   }
-  void operator()(const char* name, double& to) {
-    const Json& value = take(name);
-    if (value.is_string()) {
-      const std::string text = value.get<std::string>();
-      require(text == "nan" || text == "inf" || text == "-inf", name, "a number");
-      to = text == "nan"
-               ? std::numeric_limits<double>::quiet_NaN()
-               : std::copysign(std::numeric_limits<double>::infinity(), text == "inf" ? 1.0 : -1.0);
-      return;
-    }
-    require(value.is_number(), name, "a number");
-    to = value.get<double>();
-  }
   void operator()(const char* name, Verdict& to) {
-    const Json& value = take(name);
-    require(value.is_string(), name, "a verdict");
-    for (std::size_t i = 0; i < kVerdicts.size(); ++i) {
-      if (value.get<std::string>() == kVerdicts[i]) {
-        to = Verdict(i);
-        return;
-      }
-    }
-    require(false, name, "pass, fail or not_run");
+    const OrderedJson& value = take(name);
+    const auto found = std::find(kVerdicts.begin(), kVerdicts.end(), value);
+    require(found != kVerdicts.end(), name, "pass, fail or not_run");
+    to = Verdict(found - kVerdicts.begin());
   }
   void operator()(const char* name, std::vector<std::string>& to) {
-    const Json& value = take(name);
+    const OrderedJson& value = take(name);
     require(value.is_array(), name, "a list of strings");
-    for (const Json& item : value) {
+    for (const OrderedJson& item : value) {
       require(item.is_string(), name, "a list of strings");
       to.push_back(item.get<std::string>());
     }
   }
   void operator()(const char* name, std::vector<OpInfo>& to) {
-    const Json& value = take(name);
+    const OrderedJson& value = take(name);
     require(value.is_array(), name, "a list of ops");
-    for (const Json& item : value) {
-      Reader inner(item, what_);
+    for (const OrderedJson& item : value) {
+      Reader inner(item, what());
       visit_op(inner, to.emplace_back());
       inner.finish();
     }
   }
   void operator()(const char* name, std::vector<std::pair<std::string, std::string>>& to) {
-    const Json& value = take(name);
+    const OrderedJson& value = take(name);
     require(value.is_object(), name, "an object of strings");
     for (const auto& [key, item] : value.items()) {
       require(item.is_string(), name, "an object of strings");
       to.emplace_back(key, item.template get<std::string>());
     }
   }
-  void read_schema() {
-    const auto found = json_.find("schema");
-    check<FileError>(found != json_.end(), what_, ": no \"schema\"");
-    check<FileError>(*found == kSchema, what_, ": schema ", found->dump(), ", expected \"", kSchema,
-                     "\"");
-    ++taken_;
-  }
-  // Every key was one we know: a field that a reader drops in silence is a claim lost.
-  void finish() const {
-    if (json_.size() == taken_) return;
-    for (const auto& [key, value] : json_.items()) {
-      check<FileError>(seen_.contains(key) || key == "schema", what_, ": unknown field \"", key,
-                       "\"");
-    }
-  }
-
- private:
-  const Json& take(const char* name) {
-    const auto found = json_.find(name);
-    check<FileError>(found != json_.end(), what_, ": field \"", name, "\" is missing");
-    ++taken_;
-    seen_.insert(name);
-    return *found;
-  }
-  void require(bool ok, const char* name, const char* wanted) const {
-    check<FileError>(ok, what_, ": field \"", name, "\" is not ", wanted);
-  }
-
-  const Json& json_;
-  const char* what_;
-  std::size_t taken_ = 0;
-  std::set<std::string> seen_;
 };
 
-Json parse(const std::string& text, const char* what) {
-  // nlohmann keeps the last of two equal keys; here that is a lie to be refused.
-  std::vector<std::set<std::string>> keys;
-  std::string twice;
-  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      twice = value.get<std::string>();
-    return true;
-  };
-  try {
-    Json json = Json::parse(text, watch);
-    check<FileError>(twice.empty(), what, ": field \"", twice, "\" is given twice");
-    return json;
-  } catch (const Json::exception& e) {
-    throw FileError(str_cat(what, ": ", e.what()));
-  }
-}
-
-std::string dump(const Json& json, int indent) {
+std::string dump(const OrderedJson& json, int indent) {
   // A name with broken UTF-8 must not cost the record.
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  return json.dump(indent, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 // The conditions that tie the fields of one line together.
@@ -307,9 +196,9 @@ std::string to_json(const RunManifest& run) {
 }
 
 Record parse_record(const std::string& line) {
-  const Json json = parse(line, "record");
+  const OrderedJson json = parse_strictly(line, "record");
   Reader reader(json, "record");
-  reader.read_schema();
+  reader.read_schema(kSchema);
   Record record;
   visit_record(reader, record);
   reader.finish();
@@ -318,9 +207,9 @@ Record parse_record(const std::string& line) {
 }
 
 Kill parse_kill(const std::string& line) {
-  const Json json = parse(line, "kill");
+  const OrderedJson json = parse_strictly(line, "kill");
   Reader reader(json, "kill");
-  reader.read_schema();
+  reader.read_schema(kSchema);
   Kill kill;
   visit_kill(reader, kill);
   reader.finish();
@@ -329,9 +218,9 @@ Kill parse_kill(const std::string& line) {
 }
 
 RunManifest parse_manifest(const std::string& text) {
-  const Json json = parse(text, "run");
+  const OrderedJson json = parse_strictly(text, "run");
   Reader reader(json, "run");
-  reader.read_schema();
+  reader.read_schema(kSchema);
   RunManifest run;
   visit_manifest(reader, run);
   reader.finish();
