@@ -7,7 +7,7 @@
 namespace flame::reports {
 namespace {
 
-constexpr double kWidth = 1000, kGutter = 400, kBarRight = 860, kTop = 24, kBar = 11, kGap = 7;
+constexpr double kWidth = 1000, kGutter = 330, kBarRight = 760, kTop = 24, kBar = 11, kGap = 7;
 
 struct Line {
   const BenchItem* item;
@@ -29,6 +29,19 @@ std::vector<Line> lines_of(const BenchItems& items, const std::string& op) {
   return out;
 }
 
+// Where a scale may begin and end; all of them that lie inside are its ticks.
+constexpr double kTicks[] = {1.0 / 64, 1.0 / 32, 1.0 / 16, 0.125, 0.25, 0.5, 0.8, 1,
+                             1.25,     2,        4,        8,     16,   32,  64};
+
+LogScale bar_scale(double least, double most) {
+  double a = kTicks[0], b = 1.25;
+  for (const double tick : kTicks)
+    if (tick <= std::min(least, 0.8)) a = tick;
+  for (const double tick : kTicks)
+    if (b < most) b = std::max(b, tick);
+  return {a, b, kGutter, kBarRight};
+}
+
 std::string words_of(const Peer& peer) {
   std::string out = str_cat(ratio_text(peer.best->ratio), " ", peer_title(peer.name));
   if (!way_of(*peer.best).empty()) out += str_cat(" ", way_of(*peer.best));
@@ -42,21 +55,21 @@ std::string words_of(const Peer& peer) {
 std::string peer_bars(const BenchItems& items, const std::string& op) {
   const std::vector<Line> lines = lines_of(items, op);
   if (lines.empty()) return "";
-  double least = 0.5, most = 2;
+  double least = 1, most = 1;
   for (const Line& l : lines) {
     if (l.peer->impossible) continue;
     least = std::min(least, l.peer->best->ratio_min);
     most = std::max(most, l.peer->best->ratio_max);
   }
-  const LogScale scale(std::exp2(std::floor(std::log2(std::max(least, 1.0 / 64)))),
-                       std::exp2(std::ceil(std::log2(std::min(most, 64.0)))), kGutter, kBarRight);
+  const LogScale scale = bar_scale(least, most);
   const auto x = [&](double v) { return scale(std::clamp(v, scale.a(), scale.b())); };
   double height = kTop;
   for (const Line& l : lines) height += kBar + (l.first ? kGap : 1);
   Svg svg(kWidth, height + 8, str_cat("Every case of ", op, " against its peers"));
-  for (double v = scale.a(); v <= scale.b() * 1.001; v *= 2) {
+  for (const double v : kTicks) {
+    if (v < scale.a() || v > scale.b()) continue;
     svg.line(x(v), kTop, x(v), height + 4, v == 1 ? "roof" : "grid");
-    svg.text(x(v), kTop - 6, fixed(v, v < 1 ? (v < 0.1 ? 3 : 2) : 0), "tick", "middle");
+    svg.text(x(v), kTop - 6, fixed(v, v < 0.2 ? 3 : v < 2 && v != 1 ? 2 : 0), "tick", "middle");
   }
   double y = kTop;
   for (const Line& l : lines) {
@@ -64,7 +77,8 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
     const BenchRow& row = *l.peer->best;
     if (l.first)
       svg.text(kGutter - 10, y + kBar - 1.5,
-               str_cat(row.case_name, " ", row.direction, " ", type_of(row)), "name", "end");
+               str_cat(row.case_name, " ", short_direction(row.direction), " ", type_of(row)),
+               "name", "end");
     svg.open(hover_of(items, row));
     const double from = std::min(x(1), x(row.ratio)), to = std::max(x(1), x(row.ratio));
     std::string css = row.ratio < 1 ? "first slower" : "first faster";

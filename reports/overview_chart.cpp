@@ -38,9 +38,10 @@ void draw_heads(Svg& svg, const LogScale& ratio, bool peers, double bottom) {
   if (!peers) return;
   svg.text(kRatioLeft, 16, "Times as fast as the fastest peer", "title");
   svg.text(kRatioLeft, 32, "geometric mean over the cases, and their range", "soft");
+  svg.text(kWidth, kTop - 9, "forward", "tick", "end");
   for (double v = ratio.a(); v <= ratio.b() * 1.001; v *= 2) {
     svg.line(ratio(v), kTop - 4, ratio(v), bottom, v == 1 ? "roof" : "grid");
-    svg.text(ratio(v), kTop - 9, fixed(v, v < 1 ? (v < 0.1 ? 3 : 2) : 0), "tick", "middle");
+    svg.text(ratio(v), kTop - 9, fixed(v, v < 0.2 ? 3 : v < 1 ? 2 : 0), "tick", "middle");
   }
 }
 

@@ -26,6 +26,8 @@ std::string peer_bars(const BenchItems& items, const std::string& op);
 enum class Monitor : unsigned char { kClock, kPower };
 std::string monitor_strip(const BenchRun& run, Monitor what);
 
+// "fwd", "bwd", "fwd+bwd".
+const char* short_direction(const std::string& direction);
 // "softmax 8192x8192 forward float32".
 std::string title_of(const BenchRow& row);
 // Everything that the record says of its figures, a line each.

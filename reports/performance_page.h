@@ -8,6 +8,7 @@
 
 #include "reports/bench_items.h"
 #include "reports/history/compare.h"
+#include "reports/history/regress.h"
 #include "reports/report.h"
 
 namespace flame::reports {
@@ -16,6 +17,8 @@ struct PerformanceInput {
   BenchRun run;
   std::optional<history::Comparison> comparison;  // of an earlier run (A) with this one (B)
   std::string compared_with;                      // what A is: a folder's name, a commit
+  std::optional<history::NightReport> night;      // of a history
+  std::vector<history::Series> series;            // all of that history
 };
 
 struct PerformancePages {

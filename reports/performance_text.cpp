@@ -22,6 +22,11 @@ std::string ratio_text(double ratio) {
   return ratio == -1 ? "-" : fixed(ratio, ratio < 10 ? 2 : 1) + "×";
 }
 
+const char* short_direction(const std::string& direction) {
+  if (direction == "forward") return "fwd";
+  return direction == "backward" ? "bwd" : "fwd+bwd";
+}
+
 std::string title_of(const BenchRow& row) {
   return str_cat(row.op, " ", row.case_name, " ", row.direction, " ", type_of(row));
 }

@@ -77,11 +77,6 @@ View peer_cell(const BenchItems& items, const BenchItem& item, const std::string
   return out;
 }
 
-const char* short_direction(const std::string& direction) {
-  if (direction == "forward") return "fwd";
-  return direction == "backward" ? "bwd" : "fwd+bwd";
-}
-
 View row_view(const BenchItems& items, const BenchItem& item, const Verdicts& verdicts,
               Format format) {
   const BenchRow& row = *item.flame;
@@ -127,13 +122,18 @@ View choices(const std::set<std::string>& values) {
 }  // namespace
 
 Verdicts verdicts_of(const PerformanceInput& input) {
+  using Judged = std::pair<history::Verdict, std::string>;
+  std::map<history::SeriesKey, Judged> by_key;
+  if (input.night)
+    for (const history::SeriesVerdict& v : input.night->series)
+      by_key[v.key] = {v.judgement.verdict, v.judgement.why};
+  if (input.comparison)
+    for (const history::Compared& c : input.comparison->rows)
+      by_key[history::key_of(c.b)] = {c.verdict, c.why};
   Verdicts out;
-  if (!input.comparison) return out;
-  std::map<history::SeriesKey, const history::Compared*> by_key;
-  for (const history::Compared& c : input.comparison->rows) by_key[history::key_of(c.b)] = &c;
   for (const BenchRow& row : input.run.rows)
     if (const auto found = by_key.find(history::key_of(row)); found != by_key.end())
-      out[&row] = {found->second->verdict, found->second->why};
+      out[&row] = found->second;
   return out;
 }
 
@@ -221,6 +221,7 @@ View performance_view(const PerformanceInput& input, const BenchItems& items, Ti
   add_roofs(view, items, format);
   add_noise(view, input.run, items, format);
   add_host(view, items, format);
+  add_history(view, input, format);
   add_environment(view, m, format);
   if (format == Format::kHtml) {
     view["overview"] = overview_chart(items, m.device_name).inline_text();

@@ -5,7 +5,7 @@
 
 namespace flame::reports {
 
-// A verdict and its reason for every row that was compared.
+// A verdict and its reason for every row that was compared, else for those that the history judged.
 using Verdicts = std::map<const BenchRow*, std::pair<history::Verdict, std::string>>;
 Verdicts verdicts_of(const PerformanceInput& input);
 
@@ -17,6 +17,7 @@ void add_op_summary(View& view, const BenchItems& items, Format format);
 // The measured roofs, for the tiles.
 void add_roofs(View& view, const BenchItems& items, Format format);
 void add_noise(View& view, const BenchRun& run, const BenchItems& items, Format format);
+void add_history(View& view, const PerformanceInput& input, Format format);
 void add_host(View& view, const BenchItems& items, Format format);
 
 }  // namespace flame::reports

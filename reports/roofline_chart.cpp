@@ -8,22 +8,30 @@
 namespace flame::reports {
 namespace {
 
-constexpr double kWidth = 1000, kHeight = 520, kLeft = 56, kRight = 985, kTop = 46, kBottom = 480;
+constexpr double kWidth = 1000, kHeight = 520, kLeft = 56, kRight = 975, kTop = 46, kBottom = 480;
 constexpr std::size_t kColours = 7;  // of charts.css; families beyond share the grey
 
 bool shown(const BenchRow& row) {
   return row.flops > 0 && row.bytes > 0 && row.direction != "forward_backward";
 }
 
-double decade_below(double v) { return std::pow(10, std::floor(std::log10(v))); }
-double decade_above(double v) { return std::pow(10, std::ceil(std::log10(v))); }
+// The nearest of 1, 2, 5 times a power of ten outside of v.
+double outside(double v, bool below) {
+  const double decade = std::pow(10, std::floor(std::log10(v)));
+  double out = below ? decade : 10 * decade;
+  for (const double step : {2.0, 5.0}) {
+    if (below && step * decade <= v) out = step * decade;
+    if (!below && step * decade >= v) out = std::min(out, step * decade);
+  }
+  return out;
+}
 
 struct Frame {
   LogScale x, y;
 };
 
 Frame frame_of(const BenchItems& items) {
-  double x0 = 1, x1 = 10, y0 = 1, y1 = 10;
+  double x0 = 0.5, x1 = 2, y0 = 0.5, y1 = 2;
   for (const BenchItem& item : items.items) {
     const BenchRow& row = *item.flame;
     if (!shown(row)) continue;
@@ -34,8 +42,8 @@ Frame frame_of(const BenchItems& items) {
   }
   for (const Roof& roof : items.roofs)
     if (roof.arithmetic()) y1 = std::max(y1, roof.value());
-  return {{decade_below(x0), decade_above(x1 * 1.01), kLeft, kRight},
-          {decade_below(y0), decade_above(y1 * 1.01), kBottom, kTop}};
+  return {{outside(x0 * 0.9, true), outside(x1 * 1.1, false), kLeft, kRight},
+          {outside(y0 * 0.9, true), outside(y1 * 1.1, false), kBottom, kTop}};
 }
 
 std::string power_of_ten(double v) {
@@ -45,11 +53,12 @@ std::string power_of_ten(double v) {
 }
 
 void draw_axes(Svg& svg, const Frame& f) {
-  for (double v = f.x.a(); v <= f.x.b() * 1.01; v *= 10) {
+  const auto first = [](double v) { return std::pow(10, std::ceil(std::log10(v) - 1e-9)); };
+  for (double v = first(f.x.a()); v <= f.x.b() * 1.01; v *= 10) {
     svg.line(f.x(v), kTop, f.x(v), kBottom, "grid");
     svg.text(f.x(v), kBottom + 16, power_of_ten(v), "tick", "middle");
   }
-  for (double v = f.y.a(); v <= f.y.b() * 1.01; v *= 10) {
+  for (double v = first(f.y.a()); v <= f.y.b() * 1.01; v *= 10) {
     svg.line(kLeft, f.y(v), kRight, f.y(v), "grid");
     svg.text(kLeft - 6, f.y(v) + 4, power_of_ten(v), "tick", "end");
   }
@@ -111,11 +120,11 @@ std::map<std::string, std::string> colours_of(const BenchItems& items,
 
 void draw_legend(Svg& svg, const std::vector<std::string>& order,
                  const std::map<std::string, std::string>& colours) {
-  double x = kLeft + 70;
+  double x = kLeft + 30;
   const auto entry = [&](Mark mark, const std::string& css, const std::string& name) {
     draw_mark(svg, mark, x, 14, 4.2, css);
     svg.text(x + 9, 18, name, "soft");
-    x += 22 + 6.4 * double(name.size());
+    x += 26 + 7.4 * double(name.size());
   };
   for (std::size_t i = 0; i < std::min(order.size(), kColours); ++i)
     entry(Mark::kCircle, colours.at(order[i]), order[i]);

@@ -18,20 +18,6 @@ Machine machine_of(const SeriesKey& k) { return {k.gpu, k.driver, k.cuda, k.harn
 
 using Nights = std::vector<NightPoint>;
 
-Nights nights_of(const Series& series) {
-  std::map<std::string, std::vector<double>> times;
-  std::map<std::string, std::string> commits;
-  for (const Sample& s : series.samples) {
-    if (s.row.samples == 0) continue;
-    times[s.night()].push_back(s.row.median_us);
-    commits[s.night()] = s.commit;
-  }
-  Nights out;
-  for (const auto& [night, all] : times)
-    out.push_back({night, commits[night], median(all), median(all)});
-  return out;
-}
-
 std::vector<double> values_of(const Nights& nights) {
   std::vector<double> out;
   for (const NightPoint& n : nights) out.push_back(n.judged);
@@ -123,6 +109,20 @@ void find_drifts(NightReport& report, const std::vector<RSeries>& worst_r) {
 }
 
 }  // namespace
+
+std::vector<NightPoint> nights_of(const Series& series) {
+  std::map<std::string, std::vector<double>> times;
+  std::map<std::string, std::string> commits;
+  for (const Sample& s : series.samples) {
+    if (s.row.samples == 0) continue;
+    times[s.night()].push_back(s.row.median_us);
+    commits[s.night()] = s.commit;
+  }
+  std::vector<NightPoint> out;
+  for (const auto& [night, all] : times)
+    out.push_back({night, commits[night], median(all), median(all)});
+  return out;
+}
 
 bool NightReport::machine_moved() const {
   return std::any_of(probes.begin(), probes.end(),

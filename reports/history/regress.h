@@ -17,6 +17,9 @@ struct NightPoint {
   double judged = -1;         // what the detector saw: us, or us / the probe's us
 };
 
+// The median of each night's runs, oldest first; `judged` is `us`.
+std::vector<NightPoint> nights_of(const Series& series);
+
 struct SeriesVerdict {
   SeriesKey key;
   Judgement judgement;             // judgement.changes count in `points`

@@ -138,6 +138,11 @@ TEST_F(HistoryCli, APageOfABenchRun) {
   EXPECT_EQ(flame("report " + b + " --against " + a).code, 0);
   EXPECT_NE(page(b + "/performance.md").find("| SLOWER |"), std::string::npos);
   EXPECT_EQ(flame("report " + b + " --against /nonexistent").code, 2);
+  const Result history = flame("report " + b + " --history " + recorded(20, 3));
+  EXPECT_EQ(history.code, 0) << history.err;
+  EXPECT_NE(page(b + "/performance.md").find("## History"), std::string::npos);
+  EXPECT_NE(page(b + "/performance.md").find("SLOWER confirmed"), std::string::npos);
+  EXPECT_EQ(flame("report " + b + " --history /nonexistent").code, 2);
   std::ofstream(fs::path(b) / "bench.jsonl", std::ios::app) << "{}\n";
   const Result broken = flame("report " + b);
   EXPECT_EQ(broken.code, 2);

@@ -14,7 +14,7 @@ namespace flame::cli {
 namespace {
 
 struct Options {
-  std::string folder, against;
+  std::string folder, against, history, thresholds;
 };
 
 int report_checks(const std::string& folder) {
@@ -48,6 +48,14 @@ int report_performance(const Options& options) {
   reports::PerformanceInput input{records::read_bench(options.folder), {}, options.against};
   if (!options.against.empty())
     input.comparison = history::compare_runs(records::read_bench(options.against), input.run);
+  if (!options.history.empty()) {
+    const history::Store store(options.history, history::Access::kRead);
+    input.series = store.series();
+    input.night = history::judge_night(input.series, store.worst_r(),
+                                       options.thresholds.empty()
+                                           ? history::Thresholds{}
+                                           : history::read_thresholds(options.thresholds));
+  }
   const reports::BenchItems items = reports::collect_items(input.run);
   reports::write_performance_pages(input, options.folder);
   std::cout << reports::performance_sentence(input, items) << '\n';
@@ -60,8 +68,11 @@ int report(const Options& options) {
   const bool timed = records::has_bench(options.folder);
   const bool checked =
       std::filesystem::exists(std::filesystem::path(options.folder) / "records.jsonl");
-  check<ValueError>(timed || options.against.empty(), "report: ", options.folder,
-                    " holds no bench.jsonl that --against could be compared with");
+  check<ValueError>(timed || (options.against.empty() && options.history.empty()),
+                    "report: ", options.folder,
+                    " holds no bench.jsonl, which --against and --history need");
+  check<ValueError>(options.thresholds.empty() || !options.history.empty(),
+                    "report: --thresholds goes with --history");
   // A folder without either is an error of the first.
   const int code = checked || !timed ? report_checks(options.folder) : kPass;
   if (!timed) return code;
@@ -78,6 +89,10 @@ Command add_report(CLI::App& root) {
       ->required();
   app->add_option("--against", options->against,
                   "Folder of an earlier bench run: a verdict for every figure");
+  app->add_option(
+      "--history", options->history,
+      "What flame record keeps: a chart for every series, verdicts of its newest night");
+  app->add_option("--thresholds", options->thresholds, "TOML file of absolute floors");
   return {app, [options] { return report(*options); }};
 }
 
