@@ -199,6 +199,7 @@ TEST(OptionsTest, TheEnvironmentIsReadStrictly) {
                                     {"FLAME_ALLOCATOR", "fast"},
                                     {"FLAME_SYNC", "yes"},
                                     {"FLAME_SEED", "abc"},
+                                    {"FLAME_MATMUL_TUNING", "maybe"},
                                     {"FLAME_BLAS", "mkl"}}) {
     const Variable v(name, value);
     expect_error<ValueError>([] { options_from_environment(); }, {name, value});

@@ -4,28 +4,35 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <optional>
+#include <vector>
 
 #include "lib/blas/cublaslt_api.h"
+#include "lib/blas/fastest.h"
 
 namespace flame::blas {
 
 // One kind of product. cuBLASLt computes column-major, which reads a row-major matrix as its
 // transpose: C^T = op(B)^T op(A)^T, so B is its first operand and C has n rows.
 struct Plan {
-  bool supported = false;
   Owned<cublasLtMatmulDesc_t> operation;
   Owned<cublasLtMatrixLayout_t> first, second, result;
-  cublasLtMatmulAlgo_t algorithm{};
+  std::vector<cublasLtMatmulAlgo_t> candidates;  // the library's best guess first
+  std::once_flag choosing;
+  std::size_t chosen = 0;
 };
 
 namespace {
 
 constexpr std::size_t kWorkspaceBytes = std::size_t(32) << 20;
-// A training run has tens of kinds of product; past this many the cache starts anew.
+// A training run has tens of kinds of product; past this many those that were not timed go.
 constexpr std::size_t kMaxPlans = 4096;
 constexpr std::uint64_t kMaxAlignment = 256;
+// How many algorithms are timed for a product that takes long enough to be worth it.
+constexpr int kCandidates = 32;
+constexpr double kWorthTiming = 1 << 30;  // multiplications and additions
 
 cudaDataType_t cuda_type(DType t) {
   switch (t) {
@@ -97,13 +104,21 @@ bool types_supported(const driver::Gemm& g) {
   return is_floating(g.type) && (g.out == g.type || (is_half(g.type) && g.out == DType::kFloat32));
 }
 
+// The algorithms are timed on the product's own memory, so that only one whose result depends on
+// nothing in it can be repeated.
+bool is_timed(const driver::Gemm& g) {
+  const double work = 2.0 * double(g.m) * double(g.n) * double(g.k) * double(g.batch);
+  return g.tune && g.beta == 0 && work >= kWorthTiming;
+}
+
 // Everything that the choice of an algorithm may depend on.
 std::string plan_key(const driver::Gemm& g, const std::array<std::uint32_t, 3>& alignments) {
   std::string key;
   auto add = [&](std::int64_t v) { key.append(reinterpret_cast<const char*>(&v), sizeof v); };
-  for (std::int64_t v : {std::int64_t(g.type), std::int64_t(g.out), g.m, g.n, g.k, g.batch,
-                         std::int64_t(g.trans_a), std::int64_t(g.trans_b), g.lda, g.ldb, g.ldc,
-                         g.stride_a, g.stride_b, g.stride_c, std::int64_t(g.allow_tf32)})
+  for (std::int64_t v :
+       {std::int64_t(g.type), std::int64_t(g.out), g.m, g.n, g.k, g.batch, std::int64_t(g.trans_a),
+        std::int64_t(g.trans_b), g.lda, g.ldb, g.ldc, g.stride_a, g.stride_b, g.stride_c,
+        std::int64_t(g.allow_tf32), std::int64_t(is_timed(g))})
     add(v);
   for (std::uint32_t v : alignments) add(v);
   return key;
@@ -159,11 +174,10 @@ Owned<cublasLtMatmulPreference_t> make_preference(const CublasLtApi& api, const 
   return out;
 }
 
-Plan make_plan(const CublasLtApi& api, const driver::Gemm& g,
+void make_plan(Plan& plan, const CublasLtApi& api, const driver::Gemm& g,
                const std::array<std::uint32_t, 3>& aligned) {
-  Plan plan;
   const std::optional<Operands> o = operands(g);
-  if (!o) return plan;
+  if (!o) return;
   const cudaDataType_t scale = g.type == DType::kFloat64 ? CUDA_R_64F : CUDA_R_32F;
   cublasLtMatmulDesc_t operation = nullptr;
   api.check(api.cublasLtMatmulDescCreate(&operation, compute_type(g), scale),
@@ -181,17 +195,39 @@ Plan make_plan(const CublasLtApi& api, const driver::Gemm& g,
   plan.result = make_layout(api, o->c, g.batch);
 
   const Owned<cublasLtMatmulPreference_t> preference = make_preference(api, g, aligned);
-  cublasLtMatmulHeuristicResult_t best{};
+  std::vector<cublasLtMatmulHeuristicResult_t> results(is_timed(g) ? kCandidates : 1);
   int found = 0;
   const cublasStatus_t status = api.cublasLtMatmulAlgoGetHeuristic(
       api.handle, operation, plan.first.get(), plan.second.get(), plan.result.get(),
-      plan.result.get(), preference.get(), 1, &best, &found);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return plan;
+      plan.result.get(), preference.get(), int(results.size()), results.data(), &found);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return;
   api.check(status, "cublasLtMatmulAlgoGetHeuristic", describe(g));
-  plan.supported = found == 1 && best.state == CUBLAS_STATUS_SUCCESS;
-  plan.algorithm = best.algo;
-  return plan;
+  results.resize(std::size_t(found));
+  for (const cublasLtMatmulHeuristicResult_t& r : results)
+    if (r.state == CUBLAS_STATUS_SUCCESS) plan.candidates.push_back(r.algo);
 }
+
+// Two events to time with.
+class Stopwatch {
+ public:
+  explicit Stopwatch(driver::Driver& driver)
+      : driver_(driver), from_(driver.create_event()), to_(driver.create_event()) {}
+  ~Stopwatch() {
+    driver_.destroy_event(from_);
+    driver_.destroy_event(to_);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  void start(driver::StreamHandle stream) { driver_.record(from_, stream); }
+  double stop(driver::StreamHandle stream) {
+    driver_.record(to_, stream);
+    return driver_.elapsed_ms(from_, to_);
+  }
+
+ private:
+  driver::Driver& driver_;
+  driver::EventHandle from_, to_;
+};
 
 }  // namespace
 
@@ -225,13 +261,15 @@ void CublasLt::forget_stream(driver::StreamHandle stream) noexcept {
   workspaces_.erase(found);
 }
 
-std::shared_ptr<const Plan> CublasLt::plan(const driver::Gemm& gemm) {
+std::shared_ptr<Plan> CublasLt::plan(const driver::Gemm& gemm) {
   const std::array<std::uint32_t, 3> aligned = alignments_of(gemm);
   const std::string key = plan_key(gemm, aligned);
   const std::lock_guard lock(mutex_);
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
-  if (plans_.size() >= kMaxPlans) plans_.clear();
-  auto made = std::make_shared<const Plan>(make_plan(*api_, gemm, aligned));
+  if (plans_.size() >= kMaxPlans)  // choices stay: another one might round otherwise
+    std::erase_if(plans_, [](const auto& entry) { return entry.second->candidates.size() <= 1; });
+  auto made = std::make_shared<Plan>();
+  make_plan(*made, *api_, gemm, aligned);
   plans_.emplace(key, made);
   return made;
 }
@@ -243,19 +281,41 @@ void* CublasLt::workspace(driver::StreamHandle stream) {
   return memory;
 }
 
-bool CublasLt::gemm(const driver::Gemm& gemm, driver::StreamHandle stream) {
-  if (!types_supported(gemm)) return false;
-  const std::shared_ptr<const Plan> p = plan(gemm);
-  if (!p->supported) return false;
+int CublasLt::multiply(const driver::Gemm& gemm, const Plan& p, std::size_t candidate,
+                       void* scratch, driver::StreamHandle stream) const {
   const float alpha32 = float(gemm.alpha), beta32 = float(gemm.beta);
   const bool wide = gemm.type == DType::kFloat64;
   const void* alpha = wide ? static_cast<const void*>(&gemm.alpha) : &alpha32;
   const void* beta = wide ? static_cast<const void*>(&gemm.beta) : &beta32;
+  return api_->cublasLtMatmul(api_->handle, p.operation.get(), alpha, gemm.b, p.first.get(), gemm.a,
+                              p.second.get(), beta, gemm.c, p.result.get(), gemm.c, p.result.get(),
+                              &p.candidates[candidate], scratch, kWorkspaceBytes,
+                              stream_of_(stream));
+}
+
+void CublasLt::choose(const driver::Gemm& gemm, Plan& p, void* scratch,
+                      driver::StreamHandle stream) {
+  Stopwatch watch(driver_);
+  const int best = fastest(int(p.candidates.size()), [&](int candidate, int runs) {
+    const auto run = [&] {
+      return multiply(gemm, p, std::size_t(candidate), scratch, stream) == CUBLAS_STATUS_SUCCESS;
+    };
+    if (!run()) return 0.0;
+    watch.start(stream);
+    for (int i = 0; i < runs; ++i) run();
+    return watch.stop(stream) / runs;
+  });
+  p.chosen = std::size_t(std::max(best, 0));
+}
+
+bool CublasLt::gemm(const driver::Gemm& gemm, driver::StreamHandle stream) {
+  if (!types_supported(gemm)) return false;
+  const std::shared_ptr<Plan> p = plan(gemm);
+  if (p->candidates.empty()) return false;
   void* const scratch = workspace(stream);
-  const cublasStatus_t status =
-      api_->cublasLtMatmul(api_->handle, p->operation.get(), alpha, gemm.b, p->first.get(), gemm.a,
-                           p->second.get(), beta, gemm.c, p->result.get(), gemm.c, p->result.get(),
-                           &p->algorithm, scratch, kWorkspaceBytes, stream_of_(stream));
+  if (p->candidates.size() > 1)
+    std::call_once(p->choosing, [&] { choose(gemm, *p, scratch, stream); });
+  const auto status = cublasStatus_t(multiply(gemm, *p, p->chosen, scratch, stream));
   if (status != CUBLAS_STATUS_SUCCESS) api_->check(status, "cublasLtMatmul", describe(gemm));
   return true;
 }

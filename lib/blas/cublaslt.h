@@ -17,8 +17,11 @@ struct Plan;         // descriptors and the algorithm of one kind of product
 
 // float32 is computed in float32 (TF32 only where asked), float64 in float64, half types accumulate
 // in float32 all the way: no algorithm that reduces partial sums in the output's type is admitted.
-// The choice of algorithm depends on the product's description alone and each stream has a
-// workspace of its own, so results are the same from run to run.
+// A large product (2^30 operations) that may be tuned is timed with each algorithm that the library
+// proposes when it is first asked for, on its own memory, while the host waits; the fastest is kept
+// for as long as this lives. Other products take the library's first proposal. Each stream has a
+// workspace of its own, so that one product gives the same bits every time in one process, and
+// without tuning from process to process.
 class CublasLt final : public driver::Blas {
  public:
   using StreamOf = std::function<CUstream_st*(driver::StreamHandle)>;
@@ -35,14 +38,17 @@ class CublasLt final : public driver::Blas {
 
  private:
   CublasLt(std::unique_ptr<CublasLtApi> api, driver::Driver& driver, StreamOf stream_of);
-  std::shared_ptr<const Plan> plan(const driver::Gemm& gemm);
+  std::shared_ptr<Plan> plan(const driver::Gemm& gemm);
   void* workspace(driver::StreamHandle stream);
+  int multiply(const driver::Gemm& gemm, const Plan& plan, std::size_t candidate, void* scratch,
+               driver::StreamHandle stream) const;  // a cublasStatus_t
+  void choose(const driver::Gemm& gemm, Plan& plan, void* scratch, driver::StreamHandle stream);
 
   std::unique_ptr<CublasLtApi> api_;
   driver::Driver& driver_;
   StreamOf stream_of_;
   std::mutex mutex_;  // guards the two below
-  std::unordered_map<std::string, std::shared_ptr<const Plan>> plans_;
+  std::unordered_map<std::string, std::shared_ptr<Plan>> plans_;
   std::unordered_map<driver::StreamHandle, void*> workspaces_;
 };
 

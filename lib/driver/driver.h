@@ -80,14 +80,16 @@ struct Gemm {
   std::int64_t stride_a = 0, stride_b = 0, stride_c = 0;
   double alpha = 1, beta = 0;
   bool allow_tf32 = false;
+  bool tune = false;  // the library may time its algorithms on this product's memory once
 };
 
 // Matrix products by a vendor library.
 class Blas {
  public:
   virtual ~Blas() = default;
-  // Deterministic from run to run. Throws DriverError. Returns false, having done nothing, where
-  // the library cannot do this product (alignment, layout): the caller then uses its own kernel.
+  // The same bits every time in one process, and where not tuned in every process; blocks while it
+  // tunes. Throws DriverError. Returns false, having done nothing, where the library cannot do this
+  // product (alignment, layout): the caller then uses its own kernel.
   virtual bool gemm(const Gemm& gemm, StreamHandle stream) = 0;
 };
 

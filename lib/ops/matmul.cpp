@@ -338,6 +338,7 @@ void gemm(const Device& device, driver::Gemm product) {
                     product.beta, " with results of ", name(product.out),
                     ": what is added to must not be rounded first");
   product.allow_tf32 = runtime.allow_tf32;
+  product.tune = runtime.options().tune_products;
   if (product.k > 0 && !runtime.options().own_blas) {
     driver::Blas* blas = runtime.driver().blas();
     if (blas && blas->gemm(product, device.stream())) return;

@@ -61,6 +61,7 @@ DeviceOptions options_from_environment() {
   o.sync = choice("FLAME_SYNC", "1", "0");
   o.allow_tf32 = choice("FLAME_MATMUL_PRECISION", "tf32", "highest");
   o.own_blas = choice("FLAME_BLAS", "own", "cublaslt");
+  o.tune_products = !choice("FLAME_MATMUL_TUNING", "off", "on");
   o.memory_limit = integer<std::int64_t>("FLAME_MEM_LIMIT", 0);
   o.seed = integer<std::uint64_t>("FLAME_SEED", 0);
   return o;

@@ -26,6 +26,7 @@ struct DeviceOptions {
   bool sync = false;              // FLAME_SYNC=1: wait after every launch and name what failed
   bool allow_tf32 = false;        // FLAME_MATMUL_PRECISION=tf32
   bool own_blas = false;          // FLAME_BLAS=own: FLAME's matmul kernel instead of cuBLASLt
+  bool tune_products = true;      // FLAME_MATMUL_TUNING=off: no timing of large products
   std::int64_t memory_limit = 0;  // FLAME_MEM_LIMIT in bytes; 0: none
   std::uint64_t seed = 0;         // FLAME_SEED
 };
