@@ -100,14 +100,22 @@ struct BatchSum {
   long long summed_stride[kMaxDims];
 };
 
-// The geometry of a convolution on (N, C, H, W), and where column element (image, row, pixel) lies:
-// image * image_stride + row * row_stride + pixel, row = (channel * kernel_h + kh) * kernel_w + kw,
-// pixel = oh * out_w + ow.
+// The geometry of a convolution on (N, C, H, W), and where column element (image, group, row,
+// pixel) lies: image * image_stride + (group * depth + row) * row_stride + pixel, row = (channel *
+// kernel_h + kh) * kernel_w + kw of the group's channels, pixel = oh * out_w + ow. Of an input
+// element's taps, those `period` apart meet outputs that are `step` apart.
 struct Im2col {
-  long long images, channels;
+  long long images, channels, group_channels, depth;
   long long image_stride, row_stride;
   int height, width, out_h, out_w;
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+  int period_h, period_w, step_h, step_w;
+};
+
+// Weights (groups, outputs, inputs, taps) and how much of them a block turns.
+struct TurnWeight {
+  int outputs, inputs, taps, tile_outputs, tile_inputs;
+  long long depth;
 };
 
 // Division of numbers below 2^16 by one that the host knows: see kernels/pool_plane.cuh.

@@ -42,9 +42,6 @@ struct Conv {
   }
   // Each input channel is a group.
   bool depthwise() const { return groups == in.channels && groups > 1; }
-  std::int64_t column_bytes(DType t) const {
-    return rows() * pixels() * static_cast<std::int64_t>(size_of(t));
-  }
 };
 
 // conv2d's arguments (attrs: stride, padding, dilation, groups) as sizes. Throws ShapeError or
