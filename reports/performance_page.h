@@ -9,6 +9,7 @@
 #include "reports/bench_items.h"
 #include "reports/history/compare.h"
 #include "reports/history/regress.h"
+#include "reports/kernel_record.h"
 #include "reports/report.h"
 
 namespace flame::reports {
@@ -19,6 +20,7 @@ struct PerformanceInput {
   std::string compared_with;                      // what A is: a folder's name, a commit
   std::optional<history::NightReport> night;      // of a history
   std::vector<history::Series> series;            // all of that history
+  std::vector<records::KernelRecord> kernels;     // empty: none were recorded
 };
 
 struct PerformancePages {

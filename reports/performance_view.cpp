@@ -222,6 +222,7 @@ View performance_view(const PerformanceInput& input, const BenchItems& items, Ti
   add_noise(view, input.run, items, format);
   add_host(view, items, format);
   add_history(view, input, format);
+  add_jit(view, input.kernels, format);
   add_environment(view, m, format);
   if (format == Format::kHtml) {
     view["overview"] = overview_chart(items, m.device_name).inline_text();

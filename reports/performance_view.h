@@ -18,6 +18,7 @@ void add_op_summary(View& view, const BenchItems& items, Format format);
 void add_roofs(View& view, const BenchItems& items, Format format);
 void add_noise(View& view, const BenchRun& run, const BenchItems& items, Format format);
 void add_history(View& view, const PerformanceInput& input, Format format);
+void add_jit(View& view, const std::vector<records::KernelRecord>& kernels, Format format);
 void add_host(View& view, const BenchItems& items, Format format);
 
 }  // namespace flame::reports

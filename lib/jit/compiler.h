@@ -67,9 +67,11 @@ class Compiler {
 };
 
 // Compiles every exported kernel for `arch` into the cache, on `threads` threads (0: all cores).
-// `progress(done, total)` is called after each, never from two threads at once. Gives how many were
-// compiled anew; throws the first JitError after the others are done.
+// `progress(done, total)` is called after each, and before it `each` with what came out, never from
+// two threads at once. Gives how many were compiled anew; throws the first JitError after the
+// others are done.
 std::size_t warm(Compiler& compiler, std::string_view arch, unsigned threads = 0,
-                 const std::function<void(std::size_t, std::size_t)>& progress = {});
+                 const std::function<void(std::size_t, std::size_t)>& progress = {},
+                 const std::function<void(const Compiled&)>& each = {});
 
 }  // namespace flame::jit

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <optional>
 #include <thread>
 
 #include "lib/jit/compiler.h"
@@ -8,7 +9,8 @@
 namespace flame::jit {
 
 std::size_t warm(Compiler& compiler, std::string_view arch, unsigned threads,
-                 const std::function<void(std::size_t, std::size_t)>& progress) {
+                 const std::function<void(std::size_t, std::size_t)>& progress,
+                 const std::function<void(const Compiled&)>& each) {
   const std::span<const EmbeddedExport> all = embedded_exports();
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
   threads = unsigned(std::min<std::size_t>(threads, std::max<std::size_t>(all.size(), 1)));
@@ -19,19 +21,17 @@ std::size_t warm(Compiler& compiler, std::string_view arch, unsigned threads,
   std::exception_ptr failure;
   auto work = [&] {
     for (std::size_t i; (i = next++) < all.size();) {
-      bool anew = false;
+      std::optional<Compiled> compiled;
       std::exception_ptr problem;
       try {
-        anew = !compiler
-                    .compile({std::string(all[i].file),
-                              {std::string(all[i].expression)},
-                              std::string(arch)})
-                    .from_cache;
+        compiled = compiler.compile(
+            {std::string(all[i].file), {std::string(all[i].expression)}, std::string(arch)});
       } catch (...) {
         problem = std::current_exception();
       }
       const std::lock_guard lock(mutex);
-      compiled_anew += anew ? 1 : 0;
+      compiled_anew += compiled && !compiled->from_cache;
+      if (compiled && each) each(*compiled);
       if (problem && !failure) failure = problem;
       ++done;
       if (progress) progress(done, all.size());

@@ -11,78 +11,11 @@
 
 #include "lib/core/error.h"
 #include "reports/charts.h"
-#include "reports/history/tests/bench_runs.h"
 #include "reports/performance_charts.h"
+#include "reports/tests/performance_runs.h"
 
 namespace flame::reports {
 namespace {
-
-using history::bench_row;
-
-constexpr Time kNow{std::chrono::sys_days(std::chrono::year(2026) / 1 / 2)};
-
-BenchRow of_peer(BenchRow row, const std::string& implementation, double ratio) {
-  row.implementation = implementation;
-  for (double* t : {&row.median_us, &row.q1_us, &row.q3_us, &row.min_us}) *t *= ratio;
-  row.times_us.clear();
-  row.ratio = ratio;
-  row.ratio_min = ratio * 0.99;
-  row.ratio_max = ratio * 1.01;
-  row.r = 0.5;
-  return row;
-}
-
-BenchRow gemm_roof(const std::string& name, double median_us) {
-  BenchRow row = bench_row("roof", median_us);
-  row.case_name = name;
-  row.implementation = "cublaslt";
-  row.flops = 2.0 * 8192 * 8192 * 8192;
-  return row;
-}
-
-// Two ops, a matrix product in TF32, a peer with two ways, roofs.
-BenchRun a_run() {
-  BenchRun run;
-  run.manifest = history::manifest("2026-01-01T00:00:00Z");
-  run.manifest.ops = {{"alpha", "compute", true, {"float32"}, {"unary_forward<A,*>"}},
-                      {"beta", "compute", true, {"float32"}, {"gemm_*"}}};
-  BenchRow alpha = bench_row("alpha", 131.25);
-  alpha.r = 0.25;
-  alpha.flops = 8192.0 * 8192;
-  BenchRow back = alpha;
-  back.direction = "backward";
-  back.median_us = back.min_us = back.q1_us = back.q3_us = 260.5;
-  back.times_us.clear();
-  BenchRow beta = bench_row("beta", 2900);
-  beta.compute_mode = "tf32";
-  beta.flops = 2.0 * 8192 * 8192 * 8192;
-  beta.r = 200;
-  BenchRow slow_copy = bench_row("roof", 130);
-  BenchRow fast_copy = bench_row("roof", 125);
-  fast_copy.implementation = "driver";
-  BenchRow tf32 = gemm_roof("gemm_tf32", 2800);
-  tf32.op = kProbeOp;
-  run.rows = {beta,
-              of_peer(beta, "cublaslt_tuned", 0.98),
-              alpha,
-              of_peer(alpha, "pytorch_eager", 1.5),
-              of_peer(alpha, "pytorch_compile", 1.25),
-              back,
-              of_peer(back, "pytorch_eager", 0.75),
-              slow_copy,
-              fast_copy,
-              gemm_roof("gemm_f32", 21000),
-              tf32};
-  return run;
-}
-
-PerformancePages pages_of(const BenchRun& run) {
-  return make_performance_pages({run, {}, ""}, kNow);
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::size_t times(const std::string& text, const std::string& part) {
   std::size_t n = 0;
@@ -125,73 +58,6 @@ void expect_balanced(const std::string& xml) {
   }
   EXPECT_TRUE(open.empty());
   EXPECT_EQ(xml.substr(at).find_first_of("<>"), std::string::npos);
-}
-
-TEST(BenchItems, PairsRowsWithTheFastestWayOfEachPeer) {
-  const BenchRun run = a_run();
-  const BenchItems items = collect_items(run);
-  ASSERT_EQ(items.items.size(), 3u);
-  EXPECT_EQ(items.ops, (std::vector<std::string>{"alpha", "beta"}));
-  EXPECT_EQ(items.peers, (std::vector<std::string>{"cublaslt", "pytorch"}));
-  const BenchItem& alpha = items.items[0];
-  ASSERT_EQ(alpha.peers.size(), 1u);
-  EXPECT_EQ(alpha.peers[0].best->implementation, "pytorch_compile");
-  EXPECT_EQ(alpha.peers[0].ways.size(), 2u);
-  EXPECT_EQ(items.families.at("alpha"), "unary");
-}
-
-TEST(BenchItems, TheFastestRowOfARoofIsTheRoof) {
-  const BenchRun run = a_run();
-  const BenchItems items = collect_items(run);
-  EXPECT_EQ(items.roof("copy")->row->implementation, "driver");
-  EXPECT_EQ(items.probes.size(), 4u);
-  const Share alpha = items.share_of(*items.items[0].flame);
-  EXPECT_EQ(alpha.roof, "copy");
-  EXPECT_NEAR(alpha.value, 125 / 131.25, 1e-12);
-  const Share beta = items.share_of(*items.items[2].flame);
-  EXPECT_EQ(beta.roof, "gemm_tf32");
-  EXPECT_NEAR(beta.value, 2800.0 / 2900, 1e-12);
-}
-
-TEST(BenchItems, APeerThatDidNotDoTheWorkIsNotComparedWith) {
-  BenchRun run = a_run();
-  run.rows[6].share_datasheet_bandwidth = 30;  // pytorch's backward: a view
-  run.rows[4].samples = 0;                     // pytorch_compile: not measured
-  const BenchItems items = collect_items(run);
-  const BenchItem& back = items.items[1];
-  EXPECT_TRUE(back.peers[0].impossible);
-  EXPECT_EQ(back.fastest(), nullptr);
-  EXPECT_EQ(items.items[0].fastest()->best->implementation, "pytorch_eager");
-  EXPECT_EQ(ratios_of(items, "alpha", "backward").count, 0);
-  EXPECT_TRUE(has(pages_of(run).html, "a view"));
-}
-
-TEST(BenchItems, AViewDoesNotHideAWayThatDidTheWork) {
-  BenchRun run = a_run();
-  run.rows[4].share_datasheet_bandwidth = 1.5;
-  const BenchItems items = collect_items(run);
-  EXPECT_EQ(items.items[0].peers[0].best->implementation, "pytorch_eager");
-}
-
-TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
-  for (const double r : {1.5, std::nan(""), std::numeric_limits<double>::infinity()}) {
-    BenchRun run = a_run();
-    run.rows[4].r = r;
-    const BenchItems items = collect_items(run);
-    EXPECT_TRUE(items.items[0].peers[0].less_exact) << r;
-    // Where FLAME's own type misses float32's bound, as TF32 must, nobody is blamed.
-    EXPECT_FALSE(items.items[2].peers[0].less_exact);
-    EXPECT_TRUE(has(pages_of(run).html, "≠ less exact"));
-  }
-}
-
-TEST(BenchItems, GeometricMeanAndRange) {
-  Ratios r;
-  EXPECT_EQ(r.count, 0);
-  for (const double v : {0.5, 2.0, 4.0}) r.add(v);
-  EXPECT_NEAR(r.mean, std::cbrt(4.0), 1e-12);
-  EXPECT_EQ(r.least, 0.5);
-  EXPECT_EQ(r.most, 4);
 }
 
 TEST(PerformancePage, EveryCellIsARecords) {
@@ -282,6 +148,24 @@ TEST(PerformancePage, WhatWasNotMeasuredSaysWhy) {
   EXPECT_TRUE(has(pages.markdown, "no such \\| compiler"));
 }
 
+TEST(PerformancePage, KernelsByFile) {
+  PerformanceInput input{a_run(), {}, ""};
+  EXPECT_FALSE(has(make_performance_pages(input, kNow).html, "id=\"kernels\""));
+  input.kernels = {
+      {"norm.cu", "layer<float>", "sm_90a", "NVRTC 13.0", 1.25, 64, 256, 0, 0, 0, 2048},
+      {"norm.cu", "layer<double>", "sm_90a", "NVRTC 13.0", 2.5, 128, 256, 64, 0, 0, 1024},
+      {"unary.cu", "exp<float>", "sm_90a", "NVRTC 13.0", -1, 32, 0, 0, 0, 0, 512}};
+  const PerformancePages pages = make_performance_pages(input, kNow);
+  EXPECT_TRUE(has(pages.markdown, "| norm.cu | 2 | 3.8 | 2.50 | 128 | 64 | 0 | 3.0 |"))
+      << pages.markdown;
+  EXPECT_TRUE(has(pages.markdown, "| unary.cu | 1 | cached | cached | 32 | 0 | 0 | 0.5 |"));
+  EXPECT_TRUE(has(pages.markdown, "2 were compiled, in 3.8 s of one processor together"));
+  EXPECT_TRUE(has(pages.html, "None spills a register."));
+  EXPECT_TRUE(has(pages.html, "layer&lt;double&gt;"));
+  input.kernels[0].spill_bytes = 24;
+  EXPECT_TRUE(has(make_performance_pages(input, kNow).html, "1 spill registers, up to 24 bytes"));
+}
+
 TEST(PerformancePage, NamesAreText) {
   const std::string evil = "</title><script>alert(\"1\")</script> | `x` & \x01 'y'";
   BenchRun run = a_run();
@@ -300,6 +184,7 @@ TEST(PerformancePage, NamesAreText) {
   run.rows.back().samples = 0;
   run.rows.back().reason = run.rows.back().sizes = evil + evil;
   PerformanceInput input{run, history::compare_runs(run, run), evil};
+  input.kernels = {{evil, evil, evil, evil, 1, 1, 1, 1, 1, 1, 1}};
   const PerformancePages pages = make_performance_pages(input, kNow);
   EXPECT_EQ(times(pages.html, "<script"), 1u);
   EXPECT_EQ(times(pages.html, "</title>"), times(pages.html, "<title>"));

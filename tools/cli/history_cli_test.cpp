@@ -33,9 +33,10 @@ class HistoryCli : public ::testing::Test {
     int code = -1;
     std::string out, err;
   };
-  Result flame(const std::string& args) {
+  Result flame(const std::string& args) { return shell(str_cat("'", FLAME_PROGRAM, "' ", args)); }
+  Result shell(const std::string& command) {
     const std::string err = (root_ / "stderr").string();
-    const std::string line = str_cat("'", FLAME_PROGRAM, "' ", args, " 2>'", err, "'");
+    const std::string line = str_cat(command, " 2>'", err, "'");
     FILE* pipe = popen(line.c_str(), "r");
     Result r;
     char buffer[4096];
@@ -147,6 +148,30 @@ TEST_F(HistoryCli, APageOfABenchRun) {
   const Result broken = flame("report " + b);
   EXPECT_EQ(broken.code, 2);
   EXPECT_NE(broken.err.find("bench.jsonl:3"), std::string::npos) << broken.err;
+}
+
+TEST_F(HistoryCli, PublishPutsTheRecordsIntoTheReadme) {
+  const std::string run = folder(0, 210, "run"), readme = (root_ / "README.md").string();
+  const std::string publish =
+      str_cat("FLAME='", FLAME_PROGRAM, "' README='", readme, "' '", FLAME_SOURCE_DIR,
+              "/tools/publish' --bench ", run, " ", (root_ / "out").string());
+  std::ofstream(readme) << "no mark\n";
+  EXPECT_EQ(shell(publish).code, 2);
+  std::ofstream(readme) << "before\n<!-- performance -->\nstale\n<!-- /performance -->\nafter\n";
+  // Twice: what is published is replaced, not added to.
+  for (int i = 0; i < 2; ++i) {
+    const Result r = shell(publish);
+    ASSERT_EQ(r.code, 0) << r.err;
+    std::ifstream in(readme);
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    EXPECT_EQ(text.find("before\n<!-- performance -->\n1 measurement of 1 op on H200"), 0u) << text;
+    EXPECT_NE(text.find("](out/bench/performance.svg)"), std::string::npos) << text;
+    EXPECT_NE(text.find("\n| exp | 95 % |"), std::string::npos) << text;
+    EXPECT_NE(text.find("\n<!-- /performance -->\nafter\n"), std::string::npos) << text;
+    EXPECT_EQ(text.find("stale"), std::string::npos);
+  }
+  for (const char* file : {"bench.jsonl", "run.json", "performance.html", "performance.svg"})
+    EXPECT_TRUE(fs::exists(root_ / "out" / "bench" / file)) << file;
 }
 
 TEST_F(HistoryCli, WhatMakesNoSenseIsUsage) {

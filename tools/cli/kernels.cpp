@@ -1,11 +1,14 @@
 // flame kernels: the compiled kernels on disk.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "lib/core/error.h"
 #include "lib/driver/driver.h"
 #include "lib/jit/compiler.h"
+#include "reports/kernel_record.h"
 #include "tools/cli/command.h"
 #include "tools/cli/terminal.h"
 
@@ -40,7 +43,20 @@ int list(bool json) {
   return kPass;
 }
 
-int warm(std::string arch, unsigned threads) {
+// What the compiler said of a kernel, as a record.
+void keep(std::vector<records::KernelRecord>& to, const jit::Compiled& compiled) {
+  const int version = jit::nvrtc_version();
+  for (const jit::CompiledEntry& e : compiled.entries) {
+    const jit::Resources& r = e.resources;
+    to.push_back({compiled.file, e.expression, compiled.arch,
+                  str_cat("NVRTC ", version / 1000, ".", version % 1000 / 10),
+                  compiled.from_cache ? -1 : compiled.seconds, r.registers, r.max_threads,
+                  std::int64_t(r.static_shared), std::int64_t(r.stack_bytes),
+                  std::int64_t(r.spill_bytes), std::int64_t(r.code_bytes)});
+  }
+}
+
+int warm(std::string arch, unsigned threads, const std::string& out) {
   if (arch.empty()) arch = driver::open_cuda(0)->info().arch;
   if (jit::nvrtc_version() == 0) {
     std::cerr << "flame kernels warm: no NVRTC on this machine (see flame doctor)\n";
@@ -48,11 +64,21 @@ int warm(std::string arch, unsigned threads) {
   }
   jit::Compiler compiler;
   Progress progress;
-  const std::size_t anew =
-      jit::warm(compiler, arch, threads, [&](std::size_t done, std::size_t total) {
+  std::vector<records::KernelRecord> kernels;
+  const std::size_t anew = jit::warm(
+      compiler, arch, threads,
+      [&](std::size_t done, std::size_t total) {
         progress.show(std::int64_t(done), std::int64_t(total), 0, "compiling for " + arch);
-      });
+      },
+      [&](const jit::Compiled& compiled) { keep(kernels, compiled); });
   progress.finish();
+  if (!out.empty()) {
+    // In the order that threads finished in, no two files would be alike.
+    std::sort(kernels.begin(), kernels.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.file, a.kernel) < std::tie(b.file, b.kernel);
+    });
+    records::write_kernels(out, kernels);
+  }
   std::cout << anew << " kernels compiled for " << arch << ", "
             << jit::embedded_exports().size() - anew << " were there already, in "
             << compiler.cache().folder().string() << '\n';
@@ -73,15 +99,18 @@ Command add_kernels(CLI::App& root) {
   auto json = std::make_shared<bool>(false);
   auto arch = std::make_shared<std::string>();
   auto threads = std::make_shared<unsigned>(0);
+  auto out = std::make_shared<std::string>();
   CLI::App* list_app = app->add_subcommand("list", "What is in it");
   list_app->add_flag("--json", *json, "One JSON list on stdout");
   CLI::App* warm_app = app->add_subcommand("warm", "Compile every kernel now");
   warm_app->add_option("--arch", *arch, "Compile for this one (sm_90a); default: the GPU's");
   warm_app->add_option("--threads", *threads, "0: one per core");
+  warm_app->add_option("--out", *out,
+                       "Folder for kernels.jsonl: compile time, registers and spills of each");
   CLI::App* clear_app = app->add_subcommand("clear", "Remove all of them");
   return {app, [=]() -> int {
             if (*list_app) return list(*json);
-            if (*warm_app) return warm(*arch, *threads);
+            if (*warm_app) return warm(*arch, *threads, *out);
             if (*clear_app) return clear();
             return kInternal;  // require_subcommand keeps us from here
           }};

@@ -56,6 +56,7 @@ int report_performance(const Options& options) {
                                            ? history::Thresholds{}
                                            : history::read_thresholds(options.thresholds));
   }
+  if (records::has_kernels(options.folder)) input.kernels = records::read_kernels(options.folder);
   const reports::BenchItems items = reports::collect_items(input.run);
   reports::write_performance_pages(input, options.folder);
   std::cout << reports::performance_sentence(input, items) << '\n';

@@ -1,0 +1,82 @@
+// Which rows stand beside each other, and which are worth comparing.
+#include "reports/bench_items.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "reports/tests/performance_runs.h"
+
+namespace flame::reports {
+namespace {
+
+TEST(BenchItems, PairsRowsWithTheFastestWayOfEachPeer) {
+  const BenchRun run = a_run();
+  const BenchItems items = collect_items(run);
+  ASSERT_EQ(items.items.size(), 3u);
+  EXPECT_EQ(items.ops, (std::vector<std::string>{"alpha", "beta"}));
+  EXPECT_EQ(items.peers, (std::vector<std::string>{"cublaslt", "pytorch"}));
+  const BenchItem& alpha = items.items[0];
+  ASSERT_EQ(alpha.peers.size(), 1u);
+  EXPECT_EQ(alpha.peers[0].best->implementation, "pytorch_compile");
+  EXPECT_EQ(alpha.peers[0].ways.size(), 2u);
+  EXPECT_EQ(items.families.at("alpha"), "unary");
+}
+
+TEST(BenchItems, TheFastestRowOfARoofIsTheRoof) {
+  const BenchRun run = a_run();
+  const BenchItems items = collect_items(run);
+  EXPECT_EQ(items.roof("copy")->row->implementation, "driver");
+  EXPECT_EQ(items.probes.size(), 4u);
+  const Share alpha = items.share_of(*items.items[0].flame);
+  EXPECT_EQ(alpha.roof, "copy");
+  EXPECT_NEAR(alpha.value, 125 / 131.25, 1e-12);
+  const Share beta = items.share_of(*items.items[2].flame);
+  EXPECT_EQ(beta.roof, "gemm_tf32");
+  EXPECT_NEAR(beta.value, 2800.0 / 2900, 1e-12);
+}
+
+TEST(BenchItems, APeerThatDidNotDoTheWorkIsNotComparedWith) {
+  BenchRun run = a_run();
+  run.rows[6].share_datasheet_bandwidth = 30;  // pytorch's backward: a view
+  run.rows[4].samples = 0;                     // pytorch_compile: not measured
+  const BenchItems items = collect_items(run);
+  const BenchItem& back = items.items[1];
+  EXPECT_TRUE(back.peers[0].impossible);
+  EXPECT_EQ(back.fastest(), nullptr);
+  EXPECT_EQ(items.items[0].fastest()->best->implementation, "pytorch_eager");
+  EXPECT_EQ(ratios_of(items, "alpha", "backward").count, 0);
+  EXPECT_TRUE(has(pages_of(run).html, "a view"));
+}
+
+TEST(BenchItems, AViewDoesNotHideAWayThatDidTheWork) {
+  BenchRun run = a_run();
+  run.rows[4].share_datasheet_bandwidth = 1.5;
+  const BenchItems items = collect_items(run);
+  EXPECT_EQ(items.items[0].peers[0].best->implementation, "pytorch_eager");
+}
+
+TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
+  for (const double r : {1.5, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    BenchRun run = a_run();
+    run.rows[4].r = r;
+    const BenchItems items = collect_items(run);
+    EXPECT_TRUE(items.items[0].peers[0].less_exact) << r;
+    // Where FLAME's own type misses float32's bound, as TF32 must, nobody is blamed.
+    EXPECT_FALSE(items.items[2].peers[0].less_exact);
+    EXPECT_TRUE(has(pages_of(run).html, "≠ less exact"));
+  }
+}
+
+TEST(BenchItems, GeometricMeanAndRange) {
+  Ratios r;
+  EXPECT_EQ(r.count, 0);
+  for (const double v : {0.5, 2.0, 4.0}) r.add(v);
+  EXPECT_NEAR(r.mean, std::cbrt(4.0), 1e-12);
+  EXPECT_EQ(r.least, 0.5);
+  EXPECT_EQ(r.most, 4);
+}
+
+}  // namespace
+}  // namespace flame::reports
