@@ -69,20 +69,22 @@ void Svg::close() { body_ += "</g>\n"; }
 
 std::string Svg::inline_text() const {
   return str_cat("<svg class=\"chart\" role=\"img\"", attribute("aria-label", escape_html(label_)),
-                 attribute("width", px(width_)), attribute("height", px(height_)), view_box(), ">",
-                 body_, "</svg>");
+                 frame(0), ">", body_, "</svg>");
 }
 
 std::string Svg::file_text() const {
+  constexpr double kMargin = 14;
   return str_cat("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\"",
-                 attribute("width", px(width_)), attribute("height", px(height_)), view_box(),
-                 "><title>", escape_html(label_), "</title><style>", template_text("charts.css"),
-                 "</style><rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n", body_,
-                 "</svg>\n");
+                 frame(kMargin), "><title>", escape_html(label_), "</title><style>",
+                 template_text("charts.css"), "</style>\n<rect class=\"paper\"",
+                 coordinates(-kMargin, -kMargin), attribute("width", px(width_ + 2 * kMargin)),
+                 attribute("height", px(height_ + 2 * kMargin)), "/>\n", body_, "</svg>\n");
 }
 
-std::string Svg::view_box() const {
-  return attribute("viewBox", str_cat("0 0 ", px(width_), " ", px(height_)));
+std::string Svg::frame(double margin) const {
+  const std::string w = px(width_ + 2 * margin), h = px(height_ + 2 * margin);
+  return str_cat(attribute("width", w), attribute("height", h),
+                 attribute("viewBox", str_cat(px(-margin), " ", px(-margin), " ", w, " ", h)));
 }
 
 LogScale::LogScale(double a, double b, double from, double to)

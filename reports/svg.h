@@ -33,7 +33,7 @@ class Svg {
   std::string file_text() const;
 
  private:
-  std::string view_box() const;
+  std::string frame(double margin) const;  // its attributes
   double width_, height_;
   std::string label_, body_;
 };
