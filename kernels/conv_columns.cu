@@ -64,6 +64,54 @@ EXPORT_FLOATING(conv_im2col, 1)
 DEV_EXPORT(conv_im2col<2, __half>)
 DEV_EXPORT(conv_im2col<2, __nv_bfloat16>)
 
+// The same where kernel_w is 3, and the columns of taps lie one apart: stride, dilation and padding
+// of 1 along the width, which is V pixels of 16 bytes many times over. A thread reads a piece of an
+// input row once, with one neighbour on each side, and writes it three times, moved by one.
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_im2col_three(const T* x, T* columns, const __grid_constant__ flame_params::Im2col p) {
+  constexpr int V = dev::kVec<T>;
+  const int per_row = p.width / V;
+  const long long per_plane = (long long)p.out_h * per_row;
+  const long long total = p.images * p.channels * per_plane;
+  const int taps = p.kernel_h * 3;
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
+    const long long plane = dev::divide(i, per_plane);
+    const int at = int(i - plane * per_plane), oh = at / per_row, w = (at - oh * per_row) * V;
+    const long long image = dev::divide(plane, p.channels), channel = plane - image * p.channels;
+    const long long group = dev::divide(channel, p.group_channels);
+    const long long inside = channel - group * p.group_channels;
+    const T* from = x + plane * p.height * p.width + w;
+    T* to = columns + image * p.image_stride + (group * p.depth + inside * taps) * p.row_stride +
+            (oh * p.width + w);
+    int h = oh * p.stride_h - p.pad_h;
+    for (int kh = 0; kh < p.kernel_h; ++kh, h += p.dilation_h, to += 3 * p.row_stride) {
+      dev::Packet<T, V> middle, left, right;
+      middle.clear(), left.clear(), right.clear();
+      if (unsigned(h) < unsigned(p.height)) {
+        const T* row = from + (long long)h * p.width;
+        dev::read(middle, row, V);
+        if (w > 0) left.set(0, row[-1]);
+        if (w + V < p.width) right.set(V - 1, row[V]);
+      }
+#pragma unroll
+      for (int j = 1; j < V; ++j) {
+        left.set(j, middle.get(j - 1));
+        right.set(j - 1, middle.get(j));
+      }
+      dev::write(to, left, V);
+      dev::write(to + p.row_stride, middle, V);
+      dev::write(to + 2 * p.row_stride, right, V);
+    }
+    if (inside + 1 < p.group_channels) continue;
+    dev::Packet<T, V> zeros;
+    zeros.clear();
+    for (long long fill = p.group_channels * taps; fill < p.depth; ++fill, to += p.row_stride)
+      dev::write(to, zeros, V);
+  }
+}
+EXPORT_FLOATING(conv_im2col_three)
+
 // The adjoint as a gather: each input element sums the column elements that copied it, in the order
 // of (kh, kw); taps that meet an output are period apart. Columns are in the accumulator's type; dx
 // is rounded once. No atomics.
@@ -132,17 +180,25 @@ __global__ void __launch_bounds__(256)
   const long long group = block / tiles_in;
   const int outs = min(p.tile_outputs, p.outputs - out0), ins = min(p.tile_inputs, p.inputs - in0);
   const int run = ins * p.taps, turned = outs * p.taps;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const T* from = weight + ((group * p.outputs + out0) * p.inputs + in0) * p.taps;
-  for (int i = threadIdx.x; i < outs * run; i += blockDim.x) {
-    const int out = i / run;
-    tile[i] = from[(long long)out * p.inputs * p.taps + (i - out * run)];
+  for (int out = warp; out < outs; out += warps) {
+    const T* row = from + (long long)out * p.inputs * p.taps;
+#pragma unroll 4
+    for (int k = lane; k < run; k += 32) tile[out * run + k] = row[k];
   }
   __syncthreads();
   to += (group * p.inputs + in0) * p.depth;
-  for (int i = threadIdx.x; i < ins * turned; i += blockDim.x) {
-    const int in = i / turned, k = i - in * turned, out = k / p.taps, tap = k - out * p.taps;
-    to[in * p.depth + (long long)out0 * p.taps + k] =
-        tile[out * run + in * p.taps + (p.taps - 1 - tap)];
+  const int outs_on = 32 / p.taps, taps_on = 32 - outs_on * p.taps;  // a step of 32 along the row
+  for (int in = warp; in < ins; in += warps) {
+    T* row = to + in * p.depth + (long long)out0 * p.taps;
+    int out = lane / p.taps, tap = lane - out * p.taps;
+#pragma unroll 4
+    for (int k = lane; k < turned; k += 32) {
+      row[k] = tile[out * run + in * p.taps + (p.taps - 1 - tap)];
+      out += outs_on, tap += taps_on;
+      if (tap >= p.taps) ++out, tap -= p.taps;
+    }
   }
   if (out0 + outs < p.outputs) return;
   const int window = p.outputs * p.taps, fill = int(p.depth - window);

@@ -8,8 +8,10 @@
 #include "lib/core/error.h"
 #include "lib/ops/copy.h"
 #include "lib/ops/matmul.h"
+#include "lib/ops/norm.h"
 #include "lib/ops/workspace.h"
 #include "lib/tensor/launch.h"
+#include "lib/tensor/runtime.h"
 #include "lib/tensor/tensor_impl.h"
 
 namespace flame {
@@ -54,11 +56,17 @@ flame_params::Im2col column_params(const Conv& c, std::int64_t images, std::int6
 
 void im2col(const Device& device, const Tensor& x, std::int64_t first, const Tensor& columns,
             const flame_params::Im2col& p) {
-  const int pixels_each = is_half(x.dtype()) && p.out_w % 2 == 0 ? 2 : 1;
+  const DType t = x.dtype();
+  const auto vector = static_cast<int>(16 / bytes_of(t));
+  const void* from = advanced(x, first * p.channels * p.height * p.width);
+  const bool three = p.kernel_w == 3 && p.stride_w == 1 && p.dilation_w == 1 && p.pad_w == 1 &&
+                     p.out_w == p.width && p.width % vector == 0 && is_aligned16(from);
+  const int pixels_each = three ? vector : is_half(t) && p.out_w % 2 == 0 ? 2 : 1;
   const std::int64_t threads = p.images * p.channels * p.out_h * (p.out_w / pixels_each);
   if (threads == 0) return;
-  const void* from = advanced(x, first * p.channels * p.height * p.width);
-  launch(device, {"conv_columns.cu", expression("conv_im2col", pixels_each, x.dtype())},
+  launch(device,
+         {"conv_columns.cu",
+          three ? expression("conv_im2col_three", t) : expression("conv_im2col", pixels_each, t)},
          grid_for(threads), {256}, 0, from, columns.data(), p);
 }
 
@@ -71,8 +79,11 @@ Conv adjoint(const Conv& c) {
   return a;
 }
 
-// Where columns of the gradient cost no more than wide columns of the input that are summed.
-bool has_adjoint(const Conv& c, DType t) {
+// Where columns of the gradient cost no more than wide columns of the input that are summed. Not in
+// float32 proper: there the arithmetic is what takes time, and the other product divides into tiles
+// with less waste.
+bool has_adjoint(const Conv& c, DType t, bool tf32) {
+  if (!is_half(t) && !(t == DType::kFloat32 && tf32)) return false;
   if (c.pointwise() || c.stride != Pair{1, 1}) return false;
   if (taps_of(c) * bytes_of(t) > kTurnBytes || c.rows() * c.out_channels >= std::int64_t{1} << 31)
     return false;
@@ -271,20 +282,22 @@ std::int64_t columns_forward_bytes(const Conv& c, DType t, bool has_bias) {
 void columns_input(const Device& device, const Temporary& temporary, const Conv& c,
                    const Tensor& weight, const Tensor& g, const Tensor& dx) {
   const DType t = dx.dtype(), wide = c.pointwise() ? t : accumulator(t);
-  if (has_adjoint(c, t)) {
+  if (has_adjoint(c, t, device.runtime().allow_tf32)) {
     const Conv turned = adjoint(c);
     const ColumnPlan plan = plan_columns(turned, t);
     const Tensor rows = turned_weight(device, temporary, c, weight, plan.depth);
     return multiply_columns(device, temporary, turned, plan, g, rows, Tensor(), dx);
   }
   // The columns' gradient weight^T * g[image], kept in the accumulator's type until it is summed.
+  const std::int64_t depth = plan_columns(c, t).depth;
+  const Tensor rows = padded_weight(device, temporary, c, weight, depth);
   ColumnPlan plan = plan_columns(c, wide);
   plan.depth = c.window();
   driver::Gemm product{.type = t, .out = wide};
   product.m = c.window(), product.n = c.pixels(), product.k = c.group_out();
   product.trans_a = true;
-  product.lda = c.window(), product.ldb = product.ldc = c.pixels();
-  product.a = weight.data();
+  product.lda = depth, product.ldb = product.ldc = c.pixels();
+  product.a = rows.data();
   const std::int64_t image_size = plan.image_size(c);
   Tensor columns;
   if (!c.pointwise()) columns = temporary({plan.images, c.rows(), c.pixels()}, wide);
@@ -293,7 +306,7 @@ void columns_input(const Device& device, const Temporary& temporary, const Conv&
     void* to = advanced(dx, first * image_elements(c));
     product.b = advanced(g, first * c.out_channels * c.pixels());
     product.c = c.pointwise() ? to : columns.data();
-    grouped_gemm(device, product, images, c.groups, {0, product.k * product.m},
+    grouped_gemm(device, product, images, c.groups, {0, product.k * depth},
                  {c.out_channels * product.n, product.k * product.n},
                  {image_size, product.m * product.n});
     if (c.pointwise()) continue;
@@ -305,12 +318,14 @@ void columns_input(const Device& device, const Temporary& temporary, const Conv&
 
 std::int64_t columns_input_bytes(const Conv& c, DType t) {
   if (c.pointwise()) return 0;
-  if (has_adjoint(c, t)) {
-    const Conv turned = adjoint(c);
-    const ColumnPlan plan = plan_columns(turned, t);
-    return held_bytes(plan.bytes(turned, t)) + held_bytes(c.in.channels * plan.depth * bytes_of(t));
-  }
-  return held_bytes(plan_columns(c, accumulator(t)).bytes(c, accumulator(t)));
+  const std::int64_t depth = plan_columns(c, t).depth;
+  std::int64_t bytes = held_bytes(plan_columns(c, accumulator(t)).bytes(c, accumulator(t)));
+  if (depth != c.window()) bytes += held_bytes(c.out_channels * depth * bytes_of(t));
+  if (!has_adjoint(c, t, true)) return bytes;
+  const Conv turned = adjoint(c);
+  const ColumnPlan plan = plan_columns(turned, t);
+  return std::max(bytes, held_bytes(plan.bytes(turned, t)) +
+                             held_bytes(c.in.channels * plan.depth * bytes_of(t)));
 }
 
 void columns_weight(const Device& device, const Temporary& temporary, const Conv& c,
