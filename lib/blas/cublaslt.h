@@ -17,7 +17,7 @@ struct Plan;         // descriptors and the algorithm of one kind of product
 
 // float32 is computed in float32 (TF32 only where asked), float64 in float64, half types accumulate
 // in float32 all the way: no algorithm that reduces partial sums in the output's type is admitted.
-// A large product (2^30 operations) that may be tuned is timed with each algorithm that the library
+// A large product (2^28 operations) that may be tuned is timed with each algorithm that the library
 // proposes when it is first asked for, on its own memory, while the host waits; the fastest is kept
 // for as long as this lives. Other products take the library's first proposal. Each stream has a
 // workspace of its own, so that one product gives the same bits every time in one process, and

@@ -4,8 +4,8 @@
 
 namespace flame::blas {
 
-// Milliseconds of one run, measured over `runs` runs of `candidate` in a row after a run that does
-// not count; 0 or less where it cannot run.
+// Milliseconds of the fastest of `runs` runs of `candidate`, after one that does not count; 0 or
+// less where it cannot run.
 using TimeCandidate = std::function<double(int candidate, int runs)>;
 
 // The candidate that is fastest, or -1 if none runs. Candidates are given best guess first: an
