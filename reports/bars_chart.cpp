@@ -7,7 +7,7 @@
 namespace flame::reports {
 namespace {
 
-constexpr double kWidth = 1000, kGutter = 330, kBarRight = 760, kTop = 24, kBar = 11, kGap = 7;
+constexpr double kWidth = 1000, kGutter = 378, kBarRight = 752, kTop = 24, kBar = 11, kGap = 7;
 
 struct Line {
   const BenchItem* item;
@@ -45,7 +45,7 @@ LogScale bar_scale(double least, double most) {
 std::string words_of(const Peer& peer) {
   std::string out = str_cat(ratio_text(peer.best->ratio), " ", peer_title(peer.name));
   if (!way_of(*peer.best).empty()) out += str_cat(" ", way_of(*peer.best));
-  if (peer.impossible) out += " (a view)";
+  if (peer.impossible) out += " a view";
   if (peer.less_exact) out += " ≠ less exact";
   return out;
 }
@@ -81,9 +81,7 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
                "name", "end");
     svg.open(hover_of(items, row));
     const double from = std::min(x(1), x(row.ratio)), to = std::max(x(1), x(row.ratio));
-    std::string css = row.ratio < 1 ? "first slower" : "first faster";
-    if (l.peer->impossible || l.peer->less_exact) css = "first doubtful";
-    svg.rect(from, y, std::max(to - from, 1.0), kBar, css, 1);
+    svg.rect(from, y, std::max(to - from, 1.0), kBar, str_cat("first ", l.peer->standing()), 1);
     svg.line(x(row.ratio_min), y + kBar / 2, x(row.ratio_max), y + kBar / 2, "range");
     svg.text(kBarRight + 8, y + kBar - 1.5, words_of(*l.peer), "note");
     svg.close();
@@ -93,7 +91,7 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
 }
 
 std::string monitor_strip(const BenchRun& run, Monitor what) {
-  constexpr double kStrip = 560, kHigh = 64;
+  constexpr double kStrip = 500, kHigh = 64;
   const auto value = [&](const BenchRow& row) {
     return what == Monitor::kClock ? row.sm_clock_mhz : row.power_w;
   };
@@ -106,9 +104,10 @@ std::string monitor_strip(const BenchRun& run, Monitor what) {
   if (most < 0) return "";
   const double low = most > least ? least : least * 0.99;
   const char* unit = what == Monitor::kClock ? "MHz" : "W";
-  Svg svg(kStrip + 62, kHigh + 14,
-          what == Monitor::kClock ? "SM clock over the run" : "power over the run");
-  const auto y = [&](double v) { return 6 + (most - v) / (most - low) * kHigh; };
+  const char* name = what == Monitor::kClock ? "SM clock over the run" : "power over the run";
+  Svg svg(kStrip + 62, kHigh + 30, name);
+  svg.text(0, 12, name, "soft");
+  const auto y = [&](double v) { return 22 + (most - v) / (most - low) * kHigh; };
   svg.line(0, y(most), kStrip, y(most), "grid");
   svg.line(0, y(low), kStrip, y(low), "grid");
   svg.text(kStrip + 6, y(most) + 4, str_cat(fixed(most, 0), " ", unit), "tick");

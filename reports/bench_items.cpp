@@ -93,6 +93,12 @@ void order_ops(BenchItems& out, const BenchRun& run) {
 
 }  // namespace
 
+const char* Peer::standing() const {
+  if (!best || impossible || less_exact) return "doubtful";
+  if (best->ratio_max < 1) return "slower";
+  return best->ratio_min > 1 ? "faster" : "even";
+}
+
 const Peer* BenchItem::fastest() const {
   const Peer* out = nullptr;
   for (const Peer& peer : peers)

@@ -21,6 +21,9 @@ struct Peer {
   bool less_exact = false;
   // Faster than the card can move the bytes: it returned a view, or what lay in a cache.
   bool impossible = false;
+  // FLAME against its best way: "faster" or "slower" where every round says so, "even" where rounds
+  // differ, "doubtful" where it did not do the same work. A CSS class.
+  const char* standing() const;
   bool compared() const { return best && best->ratio > 0 && !impossible; }
 };
 

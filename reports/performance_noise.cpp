@@ -102,7 +102,7 @@ void add_host(View& view, const BenchItems& items, Format format) {
       out["by"] = plain(row.implementation, format);
       out["median"] = fixed(row.median_us, 2);
       out["spread"] = fixed(100 * spread_of(row), 1);
-      out["times"] = row.ratio > 0 ? View(ratio_text(row.ratio)) : View("1");
+      out["times"] = View(ratio_text(row.ratio > 0 ? row.ratio : 1));
       list << out;
     };
     add(*item.flame);

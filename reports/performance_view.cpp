@@ -57,20 +57,14 @@ View peer_cell(const BenchItems& items, const BenchItem& item, const std::string
       out["title"] = "not measured: " + row.reason;
       continue;
     }
-    std::string css = row.ratio < 1 ? "slower" : "faster", way = plain(way_of(row), format);
-    if (peer.impossible) {
-      css = "doubtful";
-      way += " a view";
-    }
-    if (peer.less_exact) {
-      css = "doubtful";
-      way += " ≠";
-    }
+    std::string way = plain(way_of(row), format);
+    if (peer.impossible) way += " a view";
+    if (peer.less_exact) way += " ≠";
     out["text"] = ratio_text(row.ratio);
     out["range"] = row.ratio > 0 ? str_cat(fixed(row.ratio_min, 2), "–", fixed(row.ratio_max, 2))
                                  : std::string();
     out["way"] = way;
-    out["class"] = css;
+    out["class"] = peer.standing();
     out["sort"] = fixed(row.ratio, 5);
     out["title"] = hover_of(items, row);
   }
@@ -103,7 +97,7 @@ View row_view(const BenchItems& items, const BenchItem& item, const Verdicts& ve
   View peers = make_list();
   bool behind = false;
   for (const std::string& name : items.peers) peers << peer_cell(items, item, name, format);
-  if (const Peer* fastest = item.fastest()) behind = fastest->best->ratio < 1;
+  if (const Peer* fastest = item.fastest()) behind = fastest->best->ratio_max < 1;
   out["peers"] = std::move(peers);
   out["behind"] = behind ? "1" : "0";
   const auto verdict = verdicts.find(&row);
@@ -148,6 +142,8 @@ void add_rows(View& view, const BenchItems& items, const Verdicts& verdicts, For
   }
   for (const std::string& peer : items.peers) peers << View(plain(peer_title(peer), format));
   view["rows"] = std::move(rows);
+  // With more peers the table would be wider than a screen: then pointing at a ratio shows them.
+  view["roomy"] = flag(items.peers.size() <= 2);
   view["row_count"] = format_count(std::int64_t(items.items.size()));
   view["peers"] = std::move(peers);
   view["has_verdicts"] = flag(!verdicts.empty());

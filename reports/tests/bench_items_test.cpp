@@ -69,6 +69,22 @@ TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
   }
 }
 
+TEST(BenchItems, ARoundOnTheOtherSideIsNeitherFasterNorSlower) {
+  BenchRun run = a_run();
+  const auto standing = [&](double least, double ratio, double most) {
+    run.rows[4].ratio_min = least;
+    run.rows[4].ratio = ratio;
+    run.rows[4].ratio_max = most;
+    return std::string(collect_items(run).items[0].peers[0].standing());
+  };
+  EXPECT_EQ(standing(1.01, 1.1, 1.2), "faster");
+  EXPECT_EQ(standing(0.99, 1.1, 1.2), "even");
+  EXPECT_EQ(standing(0.9, 0.95, 1.01), "even");
+  EXPECT_EQ(standing(0.9, 0.95, 0.99), "slower");
+  run.rows[4].r = 2;
+  EXPECT_EQ(standing(0.9, 0.95, 0.99), "doubtful");
+}
+
 TEST(BenchItems, GeometricMeanAndRange) {
   Ratios r;
   EXPECT_EQ(r.count, 0);

@@ -98,6 +98,15 @@ TEST(PerformancePage, MarkdownHoldsTheSameRows) {
   EXPECT_TRUE(has(md, "24 hours old"));
 }
 
+TEST(PerformancePage, ManyPeersFitTheScreen) {
+  BenchRun run = a_run();
+  run.rows.push_back(of_peer(run.rows[2], "cub", 1.1));
+  const auto rows = cells_of(pages_of(run).html);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].size(), 10u + 3);
+  EXPECT_TRUE(has(pages_of(run).html, "1.09× to 1.11×"));
+}
+
 TEST(PerformancePage, SummaryIsALineAnOp) {
   const std::string md = pages_of(a_run()).summary_markdown;
   EXPECT_EQ(times(md, "\n|"), 3u) << md;
