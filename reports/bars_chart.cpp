@@ -61,13 +61,12 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
     least = std::min(least, l.peer->best->ratio_min);
     most = std::max(most, l.peer->best->ratio_max);
   }
-  const LogScale scale = bar_scale(least, most);
-  const auto x = [&](double v) { return scale(std::clamp(v, scale.a(), scale.b())); };
+  const LogScale x = bar_scale(least, most);
   double height = kTop;
   for (const Line& l : lines) height += kBar + (l.first ? kGap : 1);
   Svg svg(kWidth, height + 8, str_cat("Every case of ", op, " against its peers"));
   for (const double v : kTicks) {
-    if (v < scale.a() || v > scale.b()) continue;
+    if (v < x.a() || v > x.b()) continue;
     svg.line(x(v), kTop, x(v), height + 4, v == 1 ? "roof" : "grid");
     svg.text(x(v), kTop - 6, fixed(v, v < 0.2 ? 3 : v < 2 && v != 1 ? 2 : 0), "tick", "middle");
   }

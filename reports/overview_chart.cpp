@@ -71,10 +71,9 @@ void draw_shares(Svg& svg, const BenchItems& items, const std::string& op, doubl
   }
 }
 
-void draw_ratio(Svg& svg, const LogScale& scale, const Ratios& r, double y, const std::string& name,
+void draw_ratio(Svg& svg, const LogScale& x, const Ratios& r, double y, const std::string& name,
                 const char* css) {
   if (r.count == 0) return;
-  const auto x = [&](double v) { return scale(std::clamp(v, scale.a(), scale.b())); };
   svg.open(str_cat(name, ": ", ratio_text(r.mean), " over ", r.count, " cases, from ",
                    ratio_text(r.least), " to ", ratio_text(r.most)));
   const double from = std::min(x(1), x(r.mean)), to = std::max(x(1), x(r.mean));

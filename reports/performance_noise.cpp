@@ -1,5 +1,6 @@
 // What the figures may be trusted to: the run's own noise, its probes, its clocks, and the host.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "lib/core/error.h"
@@ -13,7 +14,9 @@ namespace {
 std::vector<double> sorted_floors(const BenchItems& items) {
   std::vector<double> out;
   for (const BenchItem& item : items.items)
-    if (item.flame->times_us.size() >= 4) out.push_back(history::aa_floor(item.flame->times_us));
+    if (item.flame->times_us.size() >= 4)
+      if (const double floor = history::aa_floor(item.flame->times_us); std::isfinite(floor))
+        out.push_back(floor);
   std::sort(out.begin(), out.end());
   return out;
 }

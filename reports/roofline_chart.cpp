@@ -42,8 +42,12 @@ Frame frame_of(const BenchItems& items) {
   }
   for (const Roof& roof : items.roofs)
     if (roof.arithmetic()) y1 = std::max(y1, roof.value());
-  return {{outside(x0 * 0.9, true), outside(x1 * 1.1, false), kLeft, kRight},
-          {outside(y0 * 0.9, true), outside(y1 * 1.1, false), kBottom, kTop}};
+  // No device is beyond these; a record that is must not stretch the others to a dot.
+  constexpr double kLeast = 1e-6, kMost = 1e6;
+  return {{outside(std::max(x0 * 0.9, kLeast), true), outside(std::min(x1 * 1.1, kMost), false),
+           kLeft, kRight},
+          {outside(std::max(y0 * 0.9, kLeast), true), outside(std::min(y1 * 1.1, kMost), false),
+           kBottom, kTop}};
 }
 
 std::string power_of_ten(double v) {
@@ -83,8 +87,7 @@ void draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
     svg.open(hover_of(items, *r.row));
     if (r.arithmetic()) {
       const double from = most_bytes > 0 ? r.value() / most_bytes * 1e3 : f.x.a();
-      const double x = std::clamp(f.x(from), kLeft, kRight);
-      svg.line(x, f.y(r.value()), kRight, f.y(r.value()), "roof");
+      svg.line(f.x(from), f.y(r.value()), kRight, f.y(r.value()), "roof");
       svg.text(kRight - 4, f.y(r.value()) - 5, what, "rooflabel", "end");
     } else {
       const double per_byte = r.value() * 1e-3;  // TFLOP/s at one operation a byte

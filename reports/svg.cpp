@@ -1,5 +1,6 @@
 #include "reports/svg.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -91,7 +92,8 @@ LogScale::LogScale(double a, double b, double from, double to)
     : a_(a), b_(b), from_(from), to_(to) {}
 
 double LogScale::operator()(double value) const {
-  return from_ + (to_ - from_) * (std::log(value) - std::log(a_)) / (std::log(b_) - std::log(a_));
+  const double inside = value >= a_ ? std::min(value, b_) : a_;
+  return from_ + (to_ - from_) * std::log(inside / a_) / std::log(b_ / a_);
 }
 
 void draw_mark(Svg& svg, Mark mark, double x, double y, double r, std::string_view css) {

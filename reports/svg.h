@@ -38,11 +38,12 @@ class Svg {
   std::string label_, body_;
 };
 
-// From [a, b] to [from, to] pixels, linear in the logarithm.
+// From [a, b] to [from, to] pixels, linear in the logarithm. What lies outside is put on the edge,
+// and what is no number at the beginning.
 class LogScale {
  public:
   LogScale(double a, double b, double from, double to);
-  double operator()(double value) const;  // not clamped
+  double operator()(double value) const;
   double a() const { return a_; }
   double b() const { return b_; }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <regex>
 
@@ -202,6 +203,33 @@ TEST(PerformancePage, NamesAreText) {
   EXPECT_FALSE(has(pages.summary_markdown, "<script"));
   expect_balanced(std::regex_replace(pages.chart_svg, std::regex("<style>[^]*</style>"), ""));
   EXPECT_FALSE(has(pages.chart_svg, "\x01"));
+}
+
+// What the reader of records lets through must neither hang a chart nor leave its frame.
+TEST(PerformancePage, AbsurdNumbersStayOnThePage) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const std::vector<std::function<void(BenchRow&)>> absurd{
+      [](BenchRow& r) { r.median_us = r.min_us = r.q1_us = r.q3_us = 1e-320; },
+      [](BenchRow& r) { r.median_us = r.min_us = r.q1_us = r.q3_us = 1e308; },
+      [](BenchRow& r) {
+        r.times_us = {1e-300, 1e308, 1e-300, 1e308, 1e-300};
+      },
+      [](BenchRow& r) { r.bytes = 1e308, r.flops = 1e-308; },
+      [](BenchRow& r) { r.bytes = 1e-308, r.flops = 1e308; },
+      [inf](BenchRow& r) { r.ratio = r.ratio_max = inf, r.ratio_min = 1e-300; },
+      [](BenchRow& r) { r.ratio = r.ratio_max = r.ratio_min = 1e-300; },
+      [](BenchRow& r) { r.sm_clock_mhz = r.power_w = 1e308; }};
+  for (std::size_t i = 0; i < absurd.size(); ++i) {
+    for (std::size_t one = 0; one <= a_run().rows.size(); ++one) {
+      BenchRun run = a_run();
+      for (std::size_t k = 0; k < run.rows.size(); ++k)
+        if (one == k || one == run.rows.size()) absurd[i](run.rows[k]);
+      const PerformancePages pages = pages_of(run);
+      const std::regex lost("(x|y|x1|x2|y1|y2|cx|cy|d|width)=\"[^\"]*(nan|inf)");
+      EXPECT_FALSE(std::regex_search(pages.html, lost)) << i << " in row " << one;
+      EXPECT_LT(pages.html.size(), 300000u);
+    }
+  }
 }
 
 TEST(PerformancePage, AsksNothingOfANetwork) {
