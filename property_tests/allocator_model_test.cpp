@@ -40,7 +40,7 @@ struct Subject {
         driver(std::make_shared<test::LimitedDriver>(base(), std::size_t{kBudget})),
         allocator(driver, direct_mode, memory_limit) {}
   ~Subject() {
-    for (const auto& [id, block] : live) allocator.deallocate(block.p, block.stream);
+    for (const auto& [id, block] : live) free(block);
   }
 
   // One device for all runs: what it has left does not matter, the budget is below it.
@@ -54,6 +54,13 @@ struct Subject {
     return streams[static_cast<std::size_t>(i)];
   }
 
+  void free(const Live& block) {
+    allocator.deallocate(block.p, static_cast<std::size_t>(block.asked), block.stream);
+  }
+  // Room may have been made out of the cache.
+  void forget_trimmed() {
+    std::erase_if(cached, [&](const auto& entry) { return !driver->size_of_block(entry.first); });
+  }
   std::int64_t most() const { return limit ? std::min(limit, kBudget) : kBudget; }
   std::int64_t counted() const {
     std::int64_t sum = 0;
@@ -105,7 +112,7 @@ struct Allocate : Command {
 
   void run(const Model& before, Subject& s) const override {
     const driver::StreamHandle on = Subject::stream(stream);
-    const int allocations = s.driver->allocations, deallocations = s.driver->deallocations;
+    const int allocations = s.driver->allocations;
     const std::int64_t in_use = s.counted();
     void* p = nullptr;
     try {
@@ -113,14 +120,15 @@ struct Allocate : Command {
     } catch (const OutOfMemoryError&) {
       // Only when it cannot fit, a size class being less than twice what was asked for.
       RC_ASSERT(in_use + 2 * bytes + 512 > s.most());
-      s.cached.clear();
+      s.forget_trimmed();
       s.check_invariants();
       return;
     }
     RC_ASSERT((p != nullptr));
     RC_ASSERT(in_use + bytes <= s.most());
-    if (s.driver->deallocations != deallocations) s.cached.clear();
+    s.forget_trimmed();
     const bool fresh = s.driver->allocations != allocations;
+    if (fresh) s.cached.erase(p);  // the driver may give an address again
     for (const auto& [q, block] : s.cached)
       if (block.stream == on && block.asked == bytes) RC_ASSERT_FALSE(fresh);
     if (!fresh) {
@@ -155,7 +163,7 @@ struct Free : Command {
   void run(const Model&, Subject& s) const override {
     const auto it = s.live.find(id);
     if (it == s.live.end()) return;  // it never got its memory
-    s.allocator.deallocate(it->second.p, it->second.stream);
+    s.free(it->second);
     if (!s.direct) s.cached[it->second.p] = {it->second.asked, it->second.stream};
     s.live.erase(it);
     s.check_invariants();
@@ -165,12 +173,26 @@ struct Free : Command {
 
 struct EmptyCache : Command {
   void run(const Model&, Subject& s) const override {
-    s.allocator.empty_cache();
+    s.allocator.trim();
     s.cached.clear();
     RC_ASSERT(s.allocator.stats().reserved == s.counted());
     s.check_invariants();
   }
   void show(std::ostream& out) const override { out << "empty the cache"; }
+};
+
+struct Trim : Command {
+  std::int64_t keep = *rc::gen::inRange<std::int64_t>(0, 4 << 20);
+  void run(const Model&, Subject& s) const override {
+    const std::int64_t before = s.allocator.stats().reserved;
+    s.allocator.trim(keep);
+    const std::int64_t after = s.allocator.stats().reserved;
+    RC_ASSERT(after - s.counted() <= keep);
+    if (before - s.counted() <= keep) RC_ASSERT(after == before);
+    s.forget_trimmed();
+    s.check_invariants();
+  }
+  void show(std::ostream& out) const override { out << "trim the cache to " << keep; }
 };
 
 struct ResetPeak : Command {
@@ -184,9 +206,9 @@ struct ResetPeak : Command {
 
 void check_sequences(bool direct, std::int64_t limit) {
   Subject subject(direct, limit);
-  rc::state::check(
-      Model(), subject,
-      rc::state::gen::execOneOfWithArgs<Allocate, Allocate, Free, Free, EmptyCache, ResetPeak>());
+  rc::state::check(Model(), subject,
+                   rc::state::gen::execOneOfWithArgs<Allocate, Allocate, Free, Free, EmptyCache,
+                                                     Trim, ResetPeak>());
 }
 
 RC_GTEST_PROP(AllocatorModel, ThePool, ()) { check_sequences(false, 0); }

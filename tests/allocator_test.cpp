@@ -27,7 +27,7 @@ TEST_F(AllocatorTest, AFreedBlockIsUsedAgainOnItsStream) {
   {
     Allocator pool(driver, false, 0);
     void* p = pool.allocate(1000, one, "a");
-    pool.deallocate(p, one);
+    pool.deallocate(p, 1000, one);
     void* other = pool.allocate(1000, two, "b");
     EXPECT_NE(other, p) << "work of stream one may still use it";
     EXPECT_EQ(pool.allocate(1000, one, "c"), p);
@@ -52,7 +52,7 @@ TEST_F(AllocatorTest, DirectGivesEveryBlockBack) {
   Allocator direct(driver, true, 0);
   void* p = direct.allocate(1000, 0, "a");
   EXPECT_EQ(driver->size_of_block(p), 1000u) << "direct takes exactly what was asked for";
-  direct.deallocate(p, 0);
+  direct.deallocate(p, 1000, 0);
   EXPECT_EQ(driver->deallocations, 1);
   EXPECT_EQ(driver->used(), 0u);
   EXPECT_EQ(direct.stats().reserved, 0);
@@ -61,7 +61,7 @@ TEST_F(AllocatorTest, DirectGivesEveryBlockBack) {
 TEST_F(AllocatorTest, NothingIsAllocatedForNothing) {
   Allocator pool(driver, false, 0);
   EXPECT_EQ(pool.allocate(0, 0, "empty"), nullptr);
-  pool.deallocate(nullptr, 0);
+  pool.deallocate(nullptr, 0, 0);
   EXPECT_EQ(driver->allocations, 0);
   EXPECT_EQ(pool.stats().total_allocations, 0);
 }
@@ -74,15 +74,15 @@ TEST_F(AllocatorTest, CountsWhatItHolds) {
   EXPECT_GE(both.allocated, 4096 + 8192);
   EXPECT_EQ(both.live_blocks, 2);
   EXPECT_EQ(both.reserved, static_cast<std::int64_t>(driver->used()));
-  pool.deallocate(a, 0);
+  pool.deallocate(a, 4096, 0);
   const MemoryStats one = pool.stats();
   EXPECT_EQ(one.live_blocks, 1);
   EXPECT_EQ(one.peak, both.allocated);
   EXPECT_EQ(one.reserved, both.reserved) << "kept for reuse";
   pool.reset_peak();
   EXPECT_EQ(pool.stats().peak, one.allocated);
-  pool.deallocate(b, 0);
-  pool.empty_cache();
+  pool.deallocate(b, 8192, 0);
+  pool.trim();
   EXPECT_EQ(pool.stats().reserved, 0);
   EXPECT_EQ(driver->used(), 0u);
   EXPECT_EQ(pool.stats().total_allocations, 2);
@@ -91,7 +91,7 @@ TEST_F(AllocatorTest, CountsWhatItHolds) {
 TEST_F(AllocatorTest, TheDestructorGivesTheCacheBack) {
   {
     Allocator pool(driver, false, 0);
-    pool.deallocate(pool.allocate(1 << 20, 0, "a"), 0);
+    pool.deallocate(pool.allocate(1 << 20, 0, "a"), 1 << 20, 0);
     EXPECT_GT(driver->used(), 0u);
   }
   EXPECT_EQ(driver->used(), 0u);
@@ -105,23 +105,92 @@ TEST_F(AllocatorTest, TheLimitHolds) {
   const MemoryStats stats = pool.stats();
   EXPECT_EQ(stats.live_blocks, 1);
   EXPECT_EQ(stats.total_allocations, 1);
-  pool.deallocate(p, 0);
-  pool.deallocate(pool.allocate(900 << 10, 0, "b"), 0);  // the cached block makes room
+  pool.deallocate(p, 700 << 10, 0);
+  pool.deallocate(pool.allocate(900 << 10, 0, "b"), 900 << 10, 0);  // the cached block makes room
 }
 
 TEST_F(AllocatorTest, OutOfMemoryEmptiesTheCacheBeforeItGivesUp) {
   Allocator pool(driver, false, 0);
   std::vector<void*> small;
   for (int i = 0; i < 60; ++i) small.push_back(pool.allocate(1 << 20, 0, "small"));
-  for (void* p : small) pool.deallocate(p, 0);
+  for (void* p : small) pool.deallocate(p, 1 << 20, 0);
   void* big = pool.allocate(40 << 20, 0, "big");  // fits only when the small ones are gone
   ASSERT_NE(big, nullptr);
   expect_error<OutOfMemoryError>([&] { pool.allocate(40 << 20, 0, "second"); },
                                  {"41943040", "second"});
   void* more = pool.allocate(10 << 20, 0, "more");
   EXPECT_EQ(pool.stats().live_blocks, 2);
-  pool.deallocate(big, 0);
-  pool.deallocate(more, 0);
+  pool.deallocate(big, 40 << 20, 0);
+  pool.deallocate(more, 10 << 20, 0);
+}
+
+TEST_F(AllocatorTest, TheSameCallsGiveTheSameAddresses) {
+  Allocator pool(driver, false, 0);
+  const auto step = [&] {
+    std::vector<void*> out;
+    for (std::size_t bytes : {100u, 5000u, 100u, 2'000'000u, 5000u})
+      out.push_back(pool.allocate(bytes, 0, "step"));
+    const std::size_t sizes[] = {100, 5000, 100, 2'000'000, 5000};
+    for (std::size_t i = out.size(); i-- > 0;) pool.deallocate(out[i], sizes[i], 0);
+    return out;
+  };
+  const std::vector<void*> first = step();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(step(), first);
+  EXPECT_EQ(driver->allocations, 5);
+  EXPECT_EQ(pool.stats().driver_allocations, 5);
+  EXPECT_EQ(pool.stats().total_allocations, 20);
+}
+
+TEST_F(AllocatorTest, TrimKeepsWhatItIsTold) {
+  Allocator pool(driver, false, 0);
+  void* live = pool.allocate(3 << 20, 0, "live");
+  for (std::size_t bytes : {1u << 20, 4u << 20, 2u << 20})
+    pool.deallocate(pool.allocate(bytes, 0, "cached"), bytes, 0);
+  EXPECT_EQ(pool.stats().reserved, 10 << 20);
+  pool.trim(16 << 20);
+  EXPECT_EQ(pool.stats().reserved, 10 << 20) << "less than that is cached";
+  pool.trim(3 << 20);
+  EXPECT_EQ(pool.stats().reserved, 6 << 20) << "the largest goes first";
+  EXPECT_EQ(driver->deallocations, 1);
+  pool.trim(2 << 20);
+  EXPECT_EQ(pool.stats().reserved, 4 << 20);
+  pool.trim();
+  EXPECT_EQ(pool.stats().reserved, 3 << 20);
+  EXPECT_EQ(driver->used(), 3u << 20) << "what is in use stays";
+  pool.deallocate(live, 3 << 20, 0);
+}
+
+TEST_F(AllocatorTest, TheLimitTakesNoMoreFromTheCacheThanItMust) {
+  Allocator pool(driver, false, 10 << 20);
+  void* small = pool.allocate(1 << 20, 0, "small");
+  void* large = pool.allocate(6 << 20, 0, "large");
+  pool.deallocate(small, 1 << 20, 0);
+  pool.deallocate(large, 6 << 20, 0);
+  void* wanted = pool.allocate(8 << 20, 0, "wanted");
+  EXPECT_EQ(driver->deallocations, 1) << "the large block made room";
+  EXPECT_EQ(pool.stats().trims, 1);
+  EXPECT_EQ(pool.allocate(1 << 20, 0, "small"), small);
+  pool.deallocate(wanted, 8 << 20, 0);
+}
+
+TEST_F(AllocatorTest, CountsWhatWentWrong) {
+  Allocator pool(driver, false, 0);
+  pool.deallocate(pool.allocate(40 << 20, 0, "first"), 40 << 20, 0);
+  void* p = pool.allocate(50 << 20, 0, "second");  // the first must go
+  MemoryStats stats = pool.stats();
+  EXPECT_EQ(stats.trims, 1);
+  EXPECT_EQ(stats.out_of_memory, 0);
+  EXPECT_EQ(stats.reserved, 50 << 20);
+  EXPECT_EQ(stats.peak_reserved, 50 << 20);
+  expect_error<OutOfMemoryError>([&] { pool.allocate(40 << 20, 0, "third"); }, {"third"});
+  stats = pool.stats();
+  EXPECT_EQ(stats.out_of_memory, 1);
+  EXPECT_EQ(stats.driver_allocations, 2);
+  pool.deallocate(p, 50 << 20, 0);
+  pool.trim();
+  EXPECT_EQ(pool.stats().peak_reserved, 50 << 20);
+  pool.reset_peak();
+  EXPECT_EQ(pool.stats().peak_reserved, 0);
 }
 
 TEST_F(AllocatorTest, SizesThatOverflowAreOutOfMemory) {

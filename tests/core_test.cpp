@@ -19,6 +19,28 @@ using test::expect_error;
 
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 
+// Says whether it was ever made into text.
+struct Talkative {
+  bool* asked;
+  friend std::ostream& operator<<(std::ostream& out, const Talkative& t) {
+    *t.asked = true;
+    return out << "spoken";
+  }
+};
+
+TEST(ErrorTest, TextIsMadeOnlyWhenSomethingIsWrong) {
+  bool asked = false;
+  check<ValueError>(true, "all is well: ", Talkative{&asked});
+  EXPECT_FALSE(asked);
+  expect_error<ValueError>([&] { check<ValueError>(false, "wrong: ", Talkative{&asked}); },
+                           {"wrong: spoken"});
+}
+
+TEST(ErrorTest, ListsReadAsShapes) {
+  EXPECT_EQ(str_cat("shape ", Shape{2, 3}, " and ", Shape{}, " and ", Shape{7}),
+            "shape (2, 3) and () and (7)");
+}
+
 TEST(DTypeTest, NamesParseBack) {
   for (int i = 0; i < kDTypeCount; ++i) {
     const auto t = static_cast<DType>(i);

@@ -24,7 +24,7 @@ void check_count(const OpDef& op, std::size_t given) {
 }
 
 // Definedness, dtype and device of every input, all before anything is inferred or launched.
-void check_inputs(const OpDef& op, const std::vector<Tensor>& inputs, const Attrs& attrs) {
+void check_inputs(const OpDef& op, TensorList inputs, const Attrs& attrs) {
   const Tensor* first = nullptr;
   const Tensor* floating = nullptr;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -39,8 +39,7 @@ void check_inputs(const OpDef& op, const std::vector<Tensor>& inputs, const Attr
                       name(t.dtype()), ", which it does not take");
     if (!first) first = &t;
     check<DeviceError>(t.device() == first->device(), op.name, ": '", param.name, "' is on ",
-                       t.device().to_string(), ", the first tensor on another device, ",
-                       first->device().to_string());
+                       t.device(), ", the first tensor on another device, ", first->device());
     if (!is_floating(t.dtype())) continue;
     if (!floating) floating = &t;
     check<DTypeError>(t.dtype() == floating->dtype(), op.name, ": '", param.name, "' is ",
@@ -48,38 +47,46 @@ void check_inputs(const OpDef& op, const std::vector<Tensor>& inputs, const Attr
   }
 }
 
-const Device& device_of(const OpDef& op, const std::vector<Tensor>& inputs, const Device* given) {
+const Device& device_of(const OpDef& op, TensorList inputs, const Device* given) {
   for (const Tensor& t : inputs)
     if (t.defined()) return t.device();
   check<DeviceError>(given != nullptr, op.name, ": no tensor and no device to run on");
   return *given;
 }
 
-std::vector<bool> wants_grad(const OpDef& op, const std::vector<Tensor>& inputs) {
-  std::vector<bool> needs(inputs.size(), false);
+bool wants_grad(const OpDef& op, TensorList inputs, std::size_t i) {
+  return inputs[i].defined() && param_of(op, i).differentiable && is_floating(inputs[i].dtype()) &&
+         inputs[i].requires_grad();
+}
+
+// Which inputs a gradient will be wanted of; empty: of none.
+std::vector<bool> wanted_grads(const OpDef& op, TensorList inputs) {
+  std::vector<bool> needs;
   if (!op.backward || !grad_enabled()) return needs;
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    needs[i] = inputs[i].defined() && param_of(op, i).differentiable &&
-               is_floating(inputs[i].dtype()) && inputs[i].requires_grad();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!wants_grad(op, inputs, i)) continue;
+    needs.resize(inputs.size());
+    needs[i] = true;
+  }
   return needs;
 }
 
-std::vector<TensorDesc> descs(const std::vector<Tensor>& tensors) {
+std::vector<TensorDesc> descs(TensorList tensors) {
   std::vector<TensorDesc> out;
   out.reserve(tensors.size());
   for (const Tensor& t : tensors) out.push_back(t.desc());
   return out;
 }
 
-void record(const OpDef& op, const Device& device, const std::vector<Tensor>& inputs,
-            std::vector<TensorDesc> input_descs, Attrs attrs, OpContext& context,
+void record(OpContext& context, TensorList inputs, std::vector<TensorDesc> input_descs, Attrs attrs,
             std::vector<bool> needs, std::vector<Tensor>& outputs) {
-  auto node = std::make_shared<autograd::Node>(op, device);
+  auto node = std::make_shared<autograd::Node>(context.op(), context.device());
   node->attrs = std::move(attrs);
   node->inputs = std::move(input_descs);
   node->outputs = descs(outputs);
   node->needs_grad = std::move(needs);
   node->saved = context.take_saved();
+  node->edges.reserve(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     node->edges.push_back(node->needs_grad[i] ? autograd::edge_to(inputs[i]) : autograd::Edge{});
     if (node->edges.back().node)
@@ -94,15 +101,14 @@ void record(const OpDef& op, const Device& device, const std::vector<Tensor>& in
 
 }  // namespace
 
-std::vector<Tensor> apply(const OpDef& op, std::vector<Tensor> inputs, const Attrs& given,
+std::vector<Tensor> apply(const OpDef& op, TensorList inputs, Attrs given,
                           const Device* given_device) {
   check_count(op, inputs.size());
-  const Attrs attrs = complete_attrs(op, given);
+  Attrs attrs = complete_attrs(op, std::move(given));
   check_inputs(op, inputs, attrs);
-  const Device device = device_of(op, inputs, given_device);
+  const Device& device = device_of(op, inputs, given_device);
   std::vector<TensorDesc> input_descs = descs(inputs);
-  std::vector<bool> needs = wants_grad(op, inputs);
-  const bool recording = std::find(needs.begin(), needs.end(), true) != needs.end();
+  std::vector<bool> needs = wanted_grads(op, inputs);
 
   OpContext context(op, device, op.infer(input_descs, attrs), needs);
   std::vector<Tensor> outputs;
@@ -115,14 +121,13 @@ std::vector<Tensor> apply(const OpDef& op, std::vector<Tensor> inputs, const Att
   const bool is_input = std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) {
     return t.defined() && t.impl() == outputs[0].impl();
   });
-  if (recording && !is_input)
-    record(op, device, inputs, std::move(input_descs), attrs, context, std::move(needs), outputs);
+  if (!needs.empty() && !is_input)
+    record(context, inputs, std::move(input_descs), std::move(attrs), std::move(needs), outputs);
   return outputs;
 }
 
-Tensor apply_one(const OpDef& op, std::vector<Tensor> inputs, const Attrs& attrs,
-                 const Device* device) {
-  return apply(op, std::move(inputs), attrs, device)[0];
+Tensor apply_one(const OpDef& op, TensorList inputs, Attrs attrs, const Device* device) {
+  return std::move(apply(op, inputs, std::move(attrs), device)[0]);
 }
 
 }  // namespace flame

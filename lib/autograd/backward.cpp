@@ -13,19 +13,17 @@ Tensor seed_gradient(const char* what, const Tensor& output, const Tensor& given
   check<AutogradError>(output.requires_grad(), what,
                        ": the tensor is not part of a graph (no input required grad)");
   if (!given.defined()) {
-    check<AutogradError>(output.numel() == 1, what, ": a tensor of shape ",
-                         to_string(output.shape()),
+    check<AutogradError>(output.numel() == 1, what, ": a tensor of shape ", output.shape(),
                          " needs an explicit gradient; only one element has a default");
     return ones(output.shape(), {output.device(), output.dtype()});
   }
   check<ShapeError>(given.shape() == output.shape(), what, ": the gradient has shape ",
-                    to_string(given.shape()), ", the tensor ", to_string(output.shape()));
+                    given.shape(), ", the tensor ", output.shape());
   check<DTypeError>(given.dtype() == output.dtype(), what, ": the gradient is ",
                     name(given.dtype()), ", the tensor ", name(output.dtype()));
   check<DeviceError>(given.device() == output.device(), what, ": the gradient is on ",
-                     given.device().to_string(), ", the tensor on another device, ",
-                     output.device().to_string());
-  return given.detach();
+                     given.device(), ", the tensor on another device, ", output.device());
+  return given.requires_grad() ? given.detach() : given;
 }
 
 }  // namespace
@@ -39,8 +37,8 @@ bool Tensor::is_leaf() const { return !impl_ || impl_->grad_fn == nullptr; }
 Tensor& Tensor::set_requires_grad(bool on) {
   check<AutogradError>(defined(), "set_requires_grad: the tensor is undefined");
   check<AutogradError>(is_leaf(),
-                       "set_requires_grad: only a leaf can be told; this tensor of shape ",
-                       to_string(shape()), " was made by an op");
+                       "set_requires_grad: only a leaf can be told; this tensor of shape ", shape(),
+                       " was made by an op");
   check<AutogradError>(!on || is_floating(dtype()), "set_requires_grad: dtype ", name(dtype()),
                        " has no gradient");
   impl_->requires_grad = on;
@@ -56,12 +54,13 @@ Tensor Tensor::grad() const {
 void Tensor::set_grad(Tensor grad) {
   check<AutogradError>(defined(), "set_grad: the tensor is undefined");
   if (grad.defined())
-    check<ShapeError>(grad.desc() == desc(), "set_grad: the gradient has shape ",
-                      to_string(grad.shape()), " and dtype ", name(grad.dtype()),
-                      ", the tensor shape ", to_string(shape()), " and dtype ", name(dtype()));
+    check<ShapeError>(grad.shape() == shape() && grad.dtype() == dtype(),
+                      "set_grad: the gradient has shape ", grad.shape(), " and dtype ",
+                      name(grad.dtype()), ", the tensor shape ", shape(), " and dtype ",
+                      name(dtype()));
   if (grad.defined())
     check<DeviceError>(grad.device() == device(), "set_grad: the gradient is on another device, ",
-                       grad.device().to_string(), ", than the tensor, ", device().to_string());
+                       grad.device(), ", than the tensor, ", device());
   std::lock_guard lock(impl_->grad_mutex);
   impl_->grad = std::move(grad);
 }
@@ -69,7 +68,7 @@ void Tensor::set_grad(Tensor grad) {
 void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
   check<AutogradError>(defined(), "backward: the tensor is undefined");
   const autograd::Root root{*this, seed_gradient("backward", *this, gradient)};
-  autograd::run_backward(std::span(&root, 1), nullptr, retain_graph);
+  autograd::run_backward(std::span(&root, 1), std::nullopt, retain_graph);
 }
 
 Tensor Tensor::detach() const {
@@ -82,15 +81,15 @@ std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor
   check<ValueError>(grad_outputs.empty() || grad_outputs.size() == outputs.size(),
                     "grad: ", grad_outputs.size(), " gradients for ", outputs.size(), " outputs");
   std::vector<autograd::Root> roots;
+  roots.reserve(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     check<AutogradError>(outputs[i].defined(), "grad: output ", i, " is undefined");
     roots.push_back({outputs[i], seed_gradient("grad", outputs[i],
                                                grad_outputs.empty() ? Tensor() : grad_outputs[i])});
   }
-  const std::vector<Tensor> wanted(inputs.begin(), inputs.end());
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    check<AutogradError>(wanted[i].requires_grad(), "grad: input ", i, " does not require grad");
-  return autograd::run_backward(roots, &wanted, retain_graph);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    check<AutogradError>(inputs[i].requires_grad(), "grad: input ", i, " does not require grad");
+  return autograd::run_backward(roots, inputs, retain_graph);
 }
 
 }  // namespace flame

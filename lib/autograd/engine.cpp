@@ -58,7 +58,7 @@ struct Work {
 
 class Engine {
  public:
-  Engine(const std::vector<Tensor>* wanted, bool retain_graph)
+  Engine(std::optional<std::span<const Tensor>> wanted, bool retain_graph)
       : wanted_(wanted), retain_graph_(retain_graph) {
     if (wanted_) captured_.resize(wanted_->size());
   }
@@ -122,9 +122,10 @@ class Engine {
 
   void capture(const Edge& edge, const Tensor& gradient) {
     for (std::size_t i = 0; i < wanted_->size(); ++i) {
-      const Edge want = edge_to((*wanted_)[i]);
-      const bool same = edge.node ? want.node == edge.node && want.output_index == edge.output_index
-                                  : edge.leaf && want.leaf == edge.leaf;
+      const std::shared_ptr<TensorImpl>& want = (*wanted_)[i].impl();
+      const bool same = edge.node
+                            ? want->grad_fn == edge.node && want->output_index == edge.output_index
+                            : want == edge.leaf;
       if (same) captured_[i].add(gradient);
     }
   }
@@ -147,6 +148,7 @@ class Engine {
 
   std::vector<Tensor> call_backward(Node& node, Work& work) {
     std::vector<Tensor> grad_outputs;
+    grad_outputs.reserve(work.outputs.size());
     for (const Accumulator& a : work.outputs) grad_outputs.push_back(a.sum());
     std::vector<SavedTensor> saved;
     {
@@ -154,15 +156,15 @@ class Engine {
       check<AutogradError>(!node.freed, node.op.name,
                            ": backward through a graph that was already freed; pass "
                            "retain_graph = true to the first backward");
-      saved = node.saved;
-      if (!retain_graph_ && !node.saved.empty()) {
-        node.saved.clear();
-        node.freed = true;
+      if (retain_graph_) {
+        saved = node.saved;
+      } else {
+        saved.swap(node.saved);
+        node.freed = !saved.empty();
       }
     }
-    std::vector<Tensor> used = grad_outputs;
-    for (const SavedTensor& s : saved) used.push_back(s.tensor);
-    const StreamOrder order(node.device, used);
+    StreamOrder order(node.device, grad_outputs);
+    for (const SavedTensor& s : saved) order.after(s.tensor);
     BackwardContext context(node.op, node.device, node.inputs, node.outputs, saved,
                             node.needs_grad);
     std::vector<Tensor> gradients = node.op.backward(context, grad_outputs, node.attrs);
@@ -177,11 +179,13 @@ class Engine {
                          node.inputs.size(), " inputs");
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       if (!gradients[i].defined()) continue;
-      check<AutogradError>(
-          gradients[i].desc() == node.inputs[i], node.op.name,
-          ": backward returned a gradient of shape ", to_string(gradients[i].shape()),
-          " and dtype ", name(gradients[i].dtype()), " for input ", i, " of shape ",
-          to_string(node.inputs[i].shape), " and dtype ", name(node.inputs[i].dtype));
+      const TensorDesc& input = node.inputs[i];
+      check<AutogradError>(input.defined && gradients[i].shape() == input.shape &&
+                               gradients[i].dtype() == input.dtype,
+                           node.op.name, ": backward returned a gradient of shape ",
+                           gradients[i].shape(), " and dtype ", name(gradients[i].dtype()),
+                           " for input ", i, " of shape ", node.inputs[i].shape, " and dtype ",
+                           name(node.inputs[i].dtype));
     }
   }
 
@@ -199,7 +203,7 @@ class Engine {
     return out;
   }
 
-  const std::vector<Tensor>* wanted_;
+  std::optional<std::span<const Tensor>> wanted_;
   bool retain_graph_;
   std::unordered_map<Node*, Work> work_;
   std::priority_queue<Work*, std::vector<Work*>, Later> ready_;
@@ -210,8 +214,8 @@ class Engine {
 
 }  // namespace
 
-std::vector<Tensor> run_backward(std::span<const Root> roots, const std::vector<Tensor>* wanted,
-                                 bool retain_graph) {
+std::vector<Tensor> run_backward(std::span<const Root> roots,
+                                 std::optional<std::span<const Tensor>> wanted, bool retain_graph) {
   return Engine(wanted, retain_graph).run(roots);
 }
 

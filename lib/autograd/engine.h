@@ -1,6 +1,7 @@
 // The backward pass: iterative, deterministic in its order, accumulating.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct Root {
 
 // Runs backward from the roots. Without `wanted`, gradients are added into the grad of every leaf;
 // with it, they are returned for those tensors (undefined where unreached) and no leaf is touched.
-std::vector<Tensor> run_backward(std::span<const Root> roots, const std::vector<Tensor>* wanted,
-                                 bool retain_graph);
+// All of `wanted` require grad.
+std::vector<Tensor> run_backward(std::span<const Root> roots,
+                                 std::optional<std::span<const Tensor>> wanted, bool retain_graph);
 
 }  // namespace flame::autograd

@@ -28,13 +28,12 @@ void OpContext::save(const Tensor& tensor) {
   saved_.push_back({tensor.detach(), tensor.version()});
 }
 
-Tensor BackwardContext::saved(std::size_t i) const {
+const Tensor& BackwardContext::saved(std::size_t i) const {
   const SavedTensor& s = saved_[i];
   if (s.tensor.defined())
     check<VersionError>(s.tensor.version() == s.version, op_.name, ": a tensor of shape ",
-                        to_string(s.tensor.shape()),
-                        " saved for backward was changed in place (version ", s.tensor.version(),
-                        ", saved at ", s.version, ")");
+                        s.tensor.shape(), " saved for backward was changed in place (version ",
+                        s.tensor.version(), ", saved at ", s.version, ")");
   return s.tensor;
 }
 

@@ -15,14 +15,12 @@ struct SavedTensor {
   std::int64_t version = 0;
 };
 
+// Both contexts refer to what they are made of: it must outlive them.
 class OpContext {
  public:
   OpContext(const OpDef& op, const Device& device, std::vector<TensorDesc> outputs,
-            std::vector<bool> needs_grad)
-      : op_(op),
-        device_(device),
-        outputs_(std::move(outputs)),
-        needs_grad_(std::move(needs_grad)) {}
+            const std::vector<bool>& needs_grad)
+      : op_(op), device_(device), outputs_(std::move(outputs)), needs_grad_(needs_grad) {}
 
   const OpDef& op() const { return op_; }
   const Device& device() const { return device_; }
@@ -40,9 +38,9 @@ class OpContext {
 
  private:
   const OpDef& op_;
-  Device device_;
+  const Device& device_;
   std::vector<TensorDesc> outputs_;
-  std::vector<bool> needs_grad_;
+  const std::vector<bool>& needs_grad_;
   std::vector<SavedTensor> saved_;
 };
 
@@ -50,13 +48,13 @@ class BackwardContext {
  public:
   BackwardContext(const OpDef& op, const Device& device, std::span<const TensorDesc> inputs,
                   std::span<const TensorDesc> outputs, std::span<const SavedTensor> saved,
-                  std::vector<bool> needs_grad)
+                  const std::vector<bool>& needs_grad)
       : op_(op),
         device_(device),
         inputs_(inputs),
         outputs_(outputs),
         saved_(saved),
-        needs_grad_(std::move(needs_grad)) {}
+        needs_grad_(needs_grad) {}
 
   const OpDef& op() const { return op_; }
   const Device& device() const { return device_; }
@@ -65,7 +63,7 @@ class BackwardContext {
   const TensorDesc& output(std::size_t i = 0) const { return outputs_[i]; }
   std::size_t input_count() const { return inputs_.size(); }
   // The i-th saved tensor. Throws VersionError when it was changed in place since.
-  Tensor saved(std::size_t i) const;
+  const Tensor& saved(std::size_t i) const;
   std::size_t saved_count() const { return saved_.size(); }
   bool needs_grad(std::size_t i) const { return i < needs_grad_.size() && needs_grad_[i]; }
   Tensor temporary(const Shape& shape, DType dtype) const;
@@ -74,10 +72,10 @@ class BackwardContext {
 
  private:
   const OpDef& op_;
-  Device device_;
+  const Device& device_;
   std::span<const TensorDesc> inputs_, outputs_;
   std::span<const SavedTensor> saved_;
-  std::vector<bool> needs_grad_;
+  const std::vector<bool>& needs_grad_;
 };
 
 }  // namespace flame

@@ -106,6 +106,7 @@ struct Reader {
 }  // namespace
 
 Attrs::Attrs(std::initializer_list<std::pair<std::string, AttrValue>> values) {
+  items_.reserve(values.size());
   for (const auto& [name, value] : values) set(name, value);
 }
 

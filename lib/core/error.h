@@ -4,6 +4,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace flame {
 
@@ -33,15 +34,29 @@ FLAME_ERROR(JitError);          // a kernel did not compile, or its image is not
 FLAME_ERROR(FileError);         // a file that is missing, truncated, or lies about its contents
 #undef FLAME_ERROR
 
-// Concatenates anything printable: str_cat("softmax: dim ", dim, " is out of range").
+// Anything printable, and a list of numbers as "(2, 3)".
+template <class Part>
+void write_part(std::ostream& out, const Part& part) {
+  if constexpr (requires { out << part; }) {
+    out << part;
+  } else {
+    out << '(';
+    const char* separator = "";
+    for (const auto& number : part) out << std::exchange(separator, ", ") << number;
+    out << ')';
+  }
+}
+
+// Concatenates the parts: str_cat("softmax: dim ", dim, " is out of range for shape ", shape).
 template <class... Parts>
 std::string str_cat(const Parts&... parts) {
   std::ostringstream out;
-  (out << ... << parts);
+  (write_part(out, parts), ...);
   return out.str();
 }
 
-// Throws `E` with the parts as its message unless `ok`.
+// Throws `E` with the parts as its message unless `ok`. Parts become text only then: give a shape
+// or a device itself, not its to_string().
 template <class E, class... Parts>
 void check(bool ok, const Parts&... parts) {
   if (!ok) [[unlikely]]

@@ -7,7 +7,27 @@
 
 namespace flame {
 
-Attrs complete_attrs(const OpDef& op, const Attrs& given) {
+namespace {
+
+// Whether nothing is missing and all is in order, as in every call but one by hand.
+bool is_complete(const OpDef& op, const Attrs& given) {
+  std::size_t at = 0;
+  const auto next_is = [&](std::string_view name) {
+    const bool is = at < given.items().size() && given.items()[at].first == name;
+    at += is;
+    return is;
+  };
+  for (const TensorParam& p : op.inputs)
+    if (p.scalar) next_is(p.name);
+  for (const AttrParam& p : op.attrs)
+    if (!next_is(p.name)) return false;
+  return at == given.items().size();
+}
+
+}  // namespace
+
+Attrs complete_attrs(const OpDef& op, Attrs given) {
+  if (is_complete(op, given)) return given;
   auto known = [&](std::string_view name) {
     const bool attr = std::any_of(op.attrs.begin(), op.attrs.end(),
                                   [&](const AttrParam& p) { return p.name == name; });

@@ -84,7 +84,7 @@ const OpDef& find_op(std::string_view name);
 
 // Attributes completed with their defaults. Throws ValueError for a name the op does not have and
 // for one that is missing.
-Attrs complete_attrs(const OpDef& op, const Attrs& given);
+Attrs complete_attrs(const OpDef& op, Attrs given);
 
 // A kernel expression without its spaces: the form in which they are compared everywhere.
 std::string normalize_expression(std::string_view expression);

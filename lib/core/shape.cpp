@@ -9,19 +9,19 @@
 namespace flame {
 
 std::int64_t numel(const Shape& shape, std::size_t element_size) {
-  check<ShapeError>(shape.size() <= kMaxDims, "shape ", to_string(shape), " has ", shape.size(),
+  check<ShapeError>(shape.size() <= kMaxDims, "shape ", shape, " has ", shape.size(),
                     " dims; at most ", kMaxDims, " are supported");
   std::int64_t n = 1;
   bool overflow = false;
   bool empty = false;
   for (std::int64_t size : shape) {
-    check<ShapeError>(size >= 0, "shape ", to_string(shape), " has a negative size");
+    check<ShapeError>(size >= 0, "shape ", shape, " has a negative size");
     empty |= size == 0;
     if (size != 0) overflow |= __builtin_mul_overflow(n, size, &n);
   }
   std::int64_t bytes = 0;
   overflow |= __builtin_mul_overflow(n, static_cast<std::int64_t>(element_size), &bytes);
-  check<ShapeError>(!overflow, "shape ", to_string(shape), " of ", element_size,
+  check<ShapeError>(!overflow, "shape ", shape, " of ", element_size,
                     "-byte elements overflows a 64-bit size");
   return empty ? 0 : n;
 }
@@ -60,9 +60,8 @@ Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1;
     const std::int64_t y = i < b.size() ? b[b.size() - 1 - i] : 1;
-    check<ShapeError>(x == y || x == 1 || y == 1, op, ": shapes ", to_string(a), " and ",
-                      to_string(b), " do not broadcast: sizes ", x, " and ", y, " at dim ",
-                      out.size() - 1 - i);
+    check<ShapeError>(x == y || x == 1 || y == 1, op, ": shapes ", a, " and ", b,
+                      " do not broadcast: sizes ", x, " and ", y, " at dim ", out.size() - 1 - i);
     out[out.size() - 1 - i] = x == 1 ? y : x;
   }
   return out;
@@ -93,8 +92,8 @@ std::vector<int> normalize_dims(std::string_view op, std::span<const std::int64_
   }
   for (std::int64_t d : dims) out.push_back(normalize_dim(op, d, rank));
   std::sort(out.begin(), out.end());
-  check<ValueError>(std::adjacent_find(out.begin(), out.end()) == out.end(), op, ": dims ",
-                    to_string(dims), " name a dim twice");
+  check<ValueError>(std::adjacent_find(out.begin(), out.end()) == out.end(), op, ": dims ", dims,
+                    " name a dim twice");
   if (rank == 0) out.clear();  // dim 0 of a scalar is legal and names nothing
   return out;
 }

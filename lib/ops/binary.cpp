@@ -167,10 +167,10 @@ OpDef binary_def(std::vector<std::string_view> forward_kernels,
 Tensor call(const OpDef& op, const Tensor& input, const Operand& other, Attrs attrs = {}) {
   if (other.number()) {
     attrs.set(op.inputs[1].name, other.number()->attr());
-    return apply_one(op, {input, Tensor()}, attrs);
+    return apply_one(op, {input, Tensor()}, std::move(attrs));
   }
-  const auto [x, y] = promoted(input, other.tensor());
-  return apply_one(op, {x, y}, attrs);
+  auto [x, y] = promoted(input, other.tensor());
+  return apply_one(op, {std::move(x), std::move(y)}, std::move(attrs));
 }
 
 flame_params::Numbers alpha(const Attrs& attrs) { return {{attrs.get_double("alpha"), 0}}; }
@@ -218,11 +218,11 @@ Tensor div(const Tensor& input, const Operand& other, std::string_view rounding_
 
 void add_into(const Tensor& to, const Tensor& other, double alpha_value) {
   check<DTypeError>(is_floating(to.dtype()), "add: dtype ", name(to.dtype()), " is not floating");
-  check<ShapeError>(broadcasts_to(other.shape(), to.shape()), "add: shape ",
-                    to_string(other.shape()), " does not broadcast to ", to_string(to.shape()));
+  check<ShapeError>(broadcasts_to(other.shape(), to.shape()), "add: shape ", other.shape(),
+                    " does not broadcast to ", to.shape());
   for (std::size_t d = 0; d < to.shape().size(); ++d)
     check<ValueError>(to.shape()[d] < 2 || to.strides()[d] != 0, "add: the target of shape ",
-                      to_string(to.shape()), " is expanded along dim ", d);
+                      to.shape(), " is expanded along dim ", d);
   const Tensor term = other.dtype() == to.dtype() ? other : as_contiguous(other, to.dtype());
   const Loop loop = make_loop(to.shape(), {to, to, term});
   if (loop.empty()) return;

@@ -104,13 +104,13 @@ Cost copy_cost(const TensorDesc& from, DType to) {
 }  // namespace
 
 void copy_into(const Tensor& to, const Tensor& from) {
-  check<DeviceError>(to.device() == from.device(), "copy: tensors are on ", to.device().to_string(),
-                     " and ", from.device().to_string());
-  check<ShapeError>(broadcasts_to(from.shape(), to.shape()), "copy: shape ",
-                    to_string(from.shape()), " does not broadcast to ", to_string(to.shape()));
+  check<DeviceError>(to.device() == from.device(), "copy: tensors are on ", to.device(), " and ",
+                     from.device());
+  check<ShapeError>(broadcasts_to(from.shape(), to.shape()), "copy: shape ", from.shape(),
+                    " does not broadcast to ", to.shape());
   for (std::size_t d = 0; d < to.shape().size(); ++d)
     check<ValueError>(to.shape()[d] < 2 || to.strides()[d] != 0, "copy: the target of shape ",
-                      to_string(to.shape()), " is expanded along dim ", d);
+                      to.shape(), " is expanded along dim ", d);
   const Loop loop = make_loop(to.shape(), {to, from});
   if (!loop.empty()) launch_copy(to, from, loop);
 }

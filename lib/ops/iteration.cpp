@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <numeric>
+#include <span>
 
 #include "lib/core/error.h"
 
@@ -14,54 +14,76 @@ constexpr unsigned kThreads = 256;  // dev::kThreads of kernels/elementwise.cuh
 constexpr std::int64_t kAccess = 16;
 
 struct Dim {
-  std::int64_t size;
-  std::vector<std::int64_t> strides;  // one an operand
+  std::int64_t size = 1;
+  std::array<std::int64_t, kMaxOperands> strides = {};  // one an operand
 };
+
+// Everything here runs once a launch: no heap, so that a small op costs little.
+struct Dims {
+  std::array<Dim, kMaxDims> dim;
+  std::size_t count = 0;
+
+  Dim& back() { return dim[count - 1]; }
+  const Dim& back() const { return dim[count - 1]; }
+  std::span<Dim> all() { return {dim.data(), count}; }
+  std::span<const Dim> all() const { return {dim.data(), count}; }
+};
+
+// The stride of a tensor along dim d of a `rank`-dim iteration: 0 where it has one element for
+// many.
+std::int64_t broadcast_stride(const Tensor& t, std::size_t d, std::size_t rank) {
+  const std::size_t lead = rank - t.shape().size();
+  return d < lead || t.shape()[d - lead] == 1 ? 0 : t.strides()[d - lead];
+}
 
 // Whether `outer` continues `inner` for every operand.
 bool merges(const Dim& outer, const Dim& inner) {
-  for (std::size_t k = 0; k < inner.strides.size(); ++k)
+  for (std::size_t k = 0; k < kMaxOperands; ++k)
     if (outer.strides[k] != inner.strides[k] * inner.size) return false;
   return true;
 }
 
 // Drops dims of size 1, orders the rest by operand 0's strides (an elementwise op may go in any
 // order, and writing in memory order is best), merges neighbours. Never empty.
-std::vector<Dim> merged_dims(const Shape& shape, const std::vector<Strides>& strides) {
-  std::vector<Dim> dims;
+Dims merged_dims(const Shape& shape, std::span<const LoopOperand> operands) {
+  Dims dims;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (shape[d] == 1) continue;
-    Dim dim{shape[d], {}};
-    for (const Strides& s : strides) dim.strides.push_back(s[d]);
-    dims.push_back(std::move(dim));
+    Dim& dim = dims.dim[dims.count++];
+    dim.size = shape[d];
+    for (std::size_t k = 0; k < operands.size(); ++k)
+      if (const Tensor& t = operands[k].tensor(); t.defined())
+        dim.strides[k] = broadcast_stride(t, d, shape.size());
   }
-  std::stable_sort(dims.begin(), dims.end(),
-                   [](const Dim& a, const Dim& b) { return a.strides[0] > b.strides[0]; });
-  std::vector<Dim> out;
-  for (Dim& dim : dims) {
-    if (!out.empty() && merges(out.back(), dim)) {
+  const auto outermost_first = [](const Dim& a, const Dim& b) {
+    return a.strides[0] > b.strides[0];
+  };
+  if (!std::ranges::is_sorted(dims.all(), outermost_first))
+    std::ranges::stable_sort(dims.all(), outermost_first);
+  Dims out;
+  for (Dim& dim : dims.all()) {
+    if (out.count > 0 && merges(out.back(), dim)) {
       dim.size *= out.back().size;
-      out.back() = std::move(dim);
+      out.back() = dim;
     } else {
-      out.push_back(std::move(dim));
+      out.dim[out.count++] = dim;
     }
   }
-  if (out.empty()) out.push_back({1, std::vector<std::int64_t>(strides.size(), 0)});
+  if (out.count == 0) out.count = 1;
   return out;
 }
 
-bool allows_vectors(const std::vector<Dim>& dims, std::span<const LoopOperand> operands,
-                    std::int64_t width) {
+bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std::int64_t width) {
   const Dim& inner = dims.back();
-  if (inner.size < width || (dims.size() > 1 && inner.size % width != 0)) return false;
+  if (inner.size < width || (dims.count > 1 && inner.size % width != 0)) return false;
   for (std::size_t k = 0; k < operands.size(); ++k) {
     const Tensor& t = operands[k].tensor();
     if (!t.defined() || inner.strides[k] == 0) continue;
     const std::int64_t bytes = width * static_cast<std::int64_t>(size_of(t.dtype()));
     if (inner.strides[k] != 1 || reinterpret_cast<std::uintptr_t>(t.data()) % bytes != 0)
       return false;
-    for (std::size_t d = 0; d + 1 < dims.size(); ++d)
-      if (dims[d].strides[k] % width != 0) return false;
+    for (std::size_t d = 0; d + 1 < dims.count; ++d)
+      if (dims.dim[d].strides[k] % width != 0) return false;
   }
   return true;
 }
@@ -69,10 +91,8 @@ bool allows_vectors(const std::vector<Dim>& dims, std::span<const LoopOperand> o
 }  // namespace
 
 Strides broadcast_strides(const Tensor& tensor, const Shape& shape) {
-  Strides out(shape.size(), 0);
-  const std::size_t lead = shape.size() - tensor.shape().size();
-  for (std::size_t d = 0; d < tensor.shape().size(); ++d)
-    if (tensor.shape()[d] != 1) out[lead + d] = tensor.strides()[d];
+  Strides out(shape.size());
+  for (std::size_t d = 0; d < out.size(); ++d) out[d] = broadcast_stride(tensor, d, out.size());
   return out;
 }
 
@@ -97,34 +117,30 @@ void set_divisors(flame_params::Extent& extent) {
   }
 }
 
-Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands) {
+Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given) {
+  const std::span<const LoopOperand> operands(given.begin(), given.size());
+  check<ValueError>(operands.size() <= kMaxOperands, "make_loop: ", operands.size(),
+                    " operands are more than ", kMaxOperands);
   Loop loop;
   loop.extent.numel = numel(shape);
-  std::vector<Strides> strides;
   std::size_t widest = 1;
-  for (const LoopOperand& operand : operands) {
-    const Tensor& t = operand.tensor();
-    strides.push_back(t.defined() ? broadcast_strides(t, shape) : Strides(shape.size(), 0));
-    if (t.defined()) widest = std::max(widest, size_of(t.dtype()));
-  }
-  std::vector<Dim> dims = merged_dims(shape, strides);
+  for (const LoopOperand& operand : operands)
+    if (operand.tensor().defined()) widest = std::max(widest, size_of(operand.tensor().dtype()));
+  Dims dims = merged_dims(shape, operands);
   const std::int64_t width = kAccess / static_cast<std::int64_t>(widest);
-  if (width > 1 && allows_vectors(dims, std::span(operands.begin(), operands.size()), width)) {
+  if (width > 1 && allows_vectors(dims, operands, width)) {
     loop.vector = static_cast<int>(width);
     dims.back().size = ceil_div(dims.back().size, width);
     for (std::int64_t& stride : dims.back().strides) stride *= width;
   }
-  loop.extent.rank = static_cast<int>(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d) loop.extent.size[d] = dims[d].size;
+  loop.extent.rank = static_cast<int>(dims.count);
+  for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
   set_divisors(loop.extent);
-  std::size_t k = 0;
-  for (const LoopOperand& operand : operands) {
-    flame_params::Strided s = {};
-    if (operand.tensor().defined()) s.data = operand.tensor().data();
-    s.scalar = operand.number();
-    for (std::size_t d = 0; d < dims.size(); ++d) s.stride[d] = dims[d].strides[k];
-    loop.operands.push_back(s);
-    ++k;
+  for (std::size_t k = 0; k < operands.size(); ++k) {
+    flame_params::Strided& s = loop.operands[k];
+    if (operands[k].tensor().defined()) s.data = operands[k].tensor().data();
+    s.scalar = operands[k].number();
+    for (std::size_t d = 0; d < dims.count; ++d) s.stride[d] = dims.dim[d].strides[k];
   }
   return loop;
 }

@@ -1,9 +1,8 @@
 // The geometry of an elementwise launch: dims merged, strides and addresses gathered, the widest
 // access that they allow. The other half is kernels/elementwise.cuh.
 #pragma once
+#include <array>
 #include <initializer_list>
-#include <string>
-#include <vector>
 
 #include "kernels/params.h"
 #include "lib/tensor/launch.h"
@@ -12,23 +11,28 @@
 namespace flame {
 
 // What an elementwise kernel reads or writes: a tensor that broadcasts to the iteration's shape, a
-// number, or nothing (a gradient that is not wanted).
+// number, or nothing (a gradient that is not wanted). The tensor is only referred to.
 class LoopOperand {
  public:
-  LoopOperand(const Tensor& tensor) : tensor_(tensor) {}
+  LoopOperand(const Tensor& tensor) : tensor_(&tensor) {}
+  LoopOperand(Tensor&&) = delete;  // would be gone before the launch
   LoopOperand(double number) : number_(number) {}
-  const Tensor& tensor() const { return tensor_; }  // undefined: a number or nothing
+  const Tensor& tensor() const { return *tensor_; }  // undefined: a number or nothing
   double number() const { return number_; }
 
  private:
-  Tensor tensor_;
+  inline static const Tensor kNone;
+  const Tensor* tensor_ = &kNone;
   double number_ = 0;
 };
 
+// The most operands of one loop: no kernel takes more.
+inline constexpr std::size_t kMaxOperands = 6;
+
 struct Loop {
   flame_params::Extent extent = {};
-  std::vector<flame_params::Strided> operands;  // in the order given
-  int vector = 1;                               // elements of one access: the kernels' V
+  std::array<flame_params::Strided, kMaxOperands> operands = {};  // in the order given
+  int vector = 1;  // elements of one access: the kernels' V
 
   const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
   bool empty() const { return extent.numel == 0; }

@@ -83,23 +83,21 @@ Shape resolved_shape(const Shape& from, const IntList& wanted) {
   Shape out = wanted;
   std::size_t open = out.size();
   for (std::size_t i = 0; i < out.size(); ++i) {
-    check<ShapeError>(out[i] >= -1, "reshape: size ", out[i], " in ", to_string(wanted));
+    check<ShapeError>(out[i] >= -1, "reshape: size ", out[i], " in ", wanted);
     if (out[i] != -1) continue;
-    check<ShapeError>(open == out.size(), "reshape: ", to_string(wanted),
-                      " leaves more than one size open");
+    check<ShapeError>(open == out.size(), "reshape: ", wanted, " leaves more than one size open");
     open = i;
   }
   const std::int64_t n = numel(from);
   if (open < out.size()) {
     out[open] = 1;
     const std::int64_t known = checked_numel("reshape", out, DType::kUInt8);
-    check<ShapeError>(known > 0 && n % known == 0, "reshape: ", to_string(wanted),
-                      " cannot hold the ", n, " elements of shape ", to_string(from));
+    check<ShapeError>(known > 0 && n % known == 0, "reshape: ", wanted, " cannot hold the ", n,
+                      " elements of shape ", from);
     out[open] = n / known;
   }
-  check<ShapeError>(checked_numel("reshape", out, DType::kUInt8) == n, "reshape: shape ",
-                    to_string(wanted), " does not hold the ", n, " elements of shape ",
-                    to_string(from));
+  check<ShapeError>(checked_numel("reshape", out, DType::kUInt8) == n, "reshape: shape ", wanted,
+                    " does not hold the ", n, " elements of shape ", from);
   return out;
 }
 
@@ -168,7 +166,7 @@ std::vector<int> transpose_dims(std::size_t rank, const Attrs& attrs) {
 
 std::vector<int> permute_dims(std::size_t rank, const Attrs& attrs) {
   const IntList given = attrs.get_ints("dims");
-  check<ValueError>(given.size() == rank, "permute: dims ", to_string(std::span(given)), " name ",
+  check<ValueError>(given.size() == rank, "permute: dims ", std::span(given), " name ",
                     given.size(), " dims of a tensor of ", rank);
   if (rank == 0) return {};
   normalize_dims("permute", given, rank);  // range and repetition
@@ -198,20 +196,20 @@ std::vector<Tensor> permute_backward(BackwardContext&, std::span<const Tensor> g
 
 View expand_view(const Shape& shape, const Strides& strides, const Attrs& attrs) {
   Shape size = attrs.get_ints("size");
-  check<ShapeError>(size.size() >= shape.size(), "expand: size ", to_string(size),
-                    " has fewer dims than shape ", to_string(shape));
+  check<ShapeError>(size.size() >= shape.size(), "expand: size ", size,
+                    " has fewer dims than shape ", shape);
   const std::size_t lead = size.size() - shape.size();
   View view{size, Strides(size.size(), 0)};
   for (std::size_t d = 0; d < size.size(); ++d) {
     const bool is_new = d < lead;
     check<ShapeError>(size[d] >= (is_new ? 0 : -1), "expand: size ", size[d], " at dim ", d, " of ",
-                      to_string(size), is_new ? " (a new dim needs a size)" : "");
+                      size, is_new ? " (a new dim needs a size)" : "");
     if (is_new) continue;
     const std::int64_t have = shape[d - lead];
     if (size[d] == -1) view.shape[d] = have;
-    check<ShapeError>(have == 1 || view.shape[d] == have, "expand: shape ", to_string(shape),
-                      " does not expand to ", to_string(size), ": sizes ", have, " and ", size[d],
-                      " at dim ", d);
+    check<ShapeError>(have == 1 || view.shape[d] == have, "expand: shape ", shape,
+                      " does not expand to ", size, ": sizes ", have, " and ", size[d], " at dim ",
+                      d);
     if (view.shape[d] == have) view.strides[d] = strides[d - lead];
   }
   checked_numel("expand", view.shape, DType::kFloat64);
@@ -227,11 +225,11 @@ View narrow_view(const Shape& shape, const Strides& strides, const Attrs& attrs)
   const std::int64_t given = attrs.get_int("start"), length = attrs.get_int("length");
   check<IndexError>(given >= -shape[d] && given <= shape[d], "narrow: start ", given,
                     " is out of range [", -shape[d], ", ", shape[d], "] at dim ", d, " of shape ",
-                    to_string(shape));
+                    shape);
   const std::int64_t start = given < 0 ? given + shape[d] : given;
   check<ValueError>(length >= 0, "narrow: length ", length, " is negative");
   check<IndexError>(length <= shape[d] - start, "narrow: start ", start, " and length ", length,
-                    " exceed size ", shape[d], " at dim ", d, " of shape ", to_string(shape));
+                    " exceed size ", shape[d], " at dim ", d, " of shape ", shape);
   View view{shape, strides, start * strides[d]};
   view.shape[d] = length;
   return view;
@@ -244,7 +242,7 @@ View select_view(const Shape& shape, const Strides& strides, const Attrs& attrs)
   const std::int64_t index = attrs.get_int("index");
   check<IndexError>(index >= -shape[d] && index < shape[d], "select: index ", index,
                     " is out of range [", -shape[d], ", ", shape[d], ") at dim ", d, " of shape ",
-                    to_string(shape));
+                    shape);
   View view{shape, strides, (index < 0 ? index + shape[d] : index) * strides[d]};
   view.shape.erase(view.shape.begin() + static_cast<std::ptrdiff_t>(d));
   view.strides.erase(view.strides.begin() + static_cast<std::ptrdiff_t>(d));

@@ -1,5 +1,6 @@
 #include "lib/tensor/allocator.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "lib/core/error.h"
@@ -24,52 +25,53 @@ std::size_t size_class(std::size_t bytes) {
 Allocator::Allocator(std::shared_ptr<driver::Driver> driver, bool direct, std::int64_t limit)
     : driver_(std::move(driver)), direct_(direct), limit_(limit) {}
 
-Allocator::~Allocator() { empty_cache(); }
+Allocator::~Allocator() { trim(); }
 
-void* Allocator::take_cached(std::size_t bytes, driver::StreamHandle stream) {
-  auto classes = cache_.find(stream);
-  if (classes == cache_.end()) return nullptr;
-  auto blocks = classes->second.find(bytes);
-  if (blocks == classes->second.end() || blocks->second.empty()) return nullptr;
+void* Allocator::take_cached(const Class& of) {
+  const auto blocks = cache_.find(of);
+  if (blocks == cache_.end() || blocks->second.empty()) return nullptr;
   void* p = blocks->second.back();
   blocks->second.pop_back();
   return p;
 }
 
 void* Allocator::take_new(std::size_t bytes, std::size_t asked, std::string_view label) {
-  auto within_limit = [&] {
-    return !limit_ || stats_.reserved + static_cast<std::int64_t>(bytes) <= limit_;
-  };
+  const auto taken = static_cast<std::int64_t>(bytes);
   auto refuse = [&](const std::string& why) {
+    ++stats_.out_of_memory;
     throw OutOfMemoryError(str_cat("out of device memory: ", asked, " bytes for ", label, "; ",
                                    stats_.allocated, " in tensors, ", stats_.reserved,
                                    " reserved, ", why));
   };
-  if (!within_limit()) empty_cache_locked();
-  if (!within_limit()) refuse(str_cat("limit ", limit_, " (FLAME_MEM_LIMIT)"));
+  if (limit_ && taken > limit_ - stats_.reserved) {
+    if (taken > limit_ - stats_.allocated) refuse(str_cat("limit ", limit_, " (FLAME_MEM_LIMIT)"));
+    ++stats_.trims;
+    trim_locked(limit_ - stats_.allocated - taken);
+  }
+  void* p = nullptr;
   try {
-    return driver_->allocate(bytes, label);
+    p = driver_->allocate(bytes, label);
   } catch (const OutOfMemoryError&) {
-    empty_cache_locked();
+    ++stats_.trims;
+    trim_locked(0);
   }
   try {
-    return driver_->allocate(bytes, label);
+    if (!p) p = driver_->allocate(bytes, label);
   } catch (const OutOfMemoryError& e) {
     refuse(str_cat("device: ", e.what()));
   }
-  return nullptr;
+  ++stats_.driver_allocations;
+  stats_.reserved += taken;
+  stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
+  return p;
 }
 
 void* Allocator::allocate(std::size_t bytes, driver::StreamHandle stream, std::string_view label) {
   if (bytes == 0) return nullptr;
   const std::size_t take = direct_ ? bytes : size_class(bytes);
   std::lock_guard lock(mutex_);
-  void* p = direct_ ? nullptr : take_cached(take, stream);
-  if (!p) {
-    p = take_new(take, bytes, label);
-    stats_.reserved += static_cast<std::int64_t>(take);
-  }
-  live_.emplace(p, take);
+  void* p = direct_ ? nullptr : take_cached({take, stream});
+  if (!p) p = take_new(take, bytes, label);
   stats_.allocated += static_cast<std::int64_t>(take);
   stats_.peak = std::max(stats_.peak, stats_.allocated);
   ++stats_.live_blocks;
@@ -77,20 +79,17 @@ void* Allocator::allocate(std::size_t bytes, driver::StreamHandle stream, std::s
   return p;
 }
 
-void Allocator::deallocate(void* p, driver::StreamHandle stream) noexcept {
+void Allocator::deallocate(void* p, std::size_t bytes, driver::StreamHandle stream) noexcept {
   if (!p) return;
+  const std::size_t taken = direct_ ? bytes : size_class(bytes);
   std::lock_guard lock(mutex_);
-  const auto it = live_.find(p);
-  if (it == live_.end()) return;  // not ours: nothing sane can be done in a destructor
-  const std::size_t bytes = it->second;
-  live_.erase(it);
-  stats_.allocated -= static_cast<std::int64_t>(bytes);
+  stats_.allocated -= static_cast<std::int64_t>(taken);
   --stats_.live_blocks;
   if (direct_) {
-    stats_.reserved -= static_cast<std::int64_t>(bytes);
+    stats_.reserved -= static_cast<std::int64_t>(taken);
     driver_->deallocate(p);
   } else {
-    cache_[stream][bytes].push_back(p);
+    cache_[{taken, stream}].push_back(p);
   }
 }
 
@@ -102,21 +101,28 @@ MemoryStats Allocator::stats() const {
 void Allocator::reset_peak() {
   std::lock_guard lock(mutex_);
   stats_.peak = stats_.allocated;
+  stats_.peak_reserved = stats_.reserved;
 }
 
-void Allocator::empty_cache() {
+void Allocator::trim(std::int64_t keep) {
   std::lock_guard lock(mutex_);
-  empty_cache_locked();
+  trim_locked(keep);
 }
 
-void Allocator::empty_cache_locked() {
-  for (auto& [stream, classes] : cache_)
-    for (auto& [bytes, blocks] : classes)
-      for (void* p : blocks) {
-        driver_->deallocate(p);
-        stats_.reserved -= static_cast<std::int64_t>(bytes);
-      }
-  cache_.clear();
+void Allocator::trim_locked(std::int64_t keep) {
+  std::vector<Class> by_size;
+  for (const auto& [of, blocks] : cache_) by_size.push_back(of);
+  std::sort(by_size.begin(), by_size.end(),
+            [](const Class& a, const Class& b) { return a.bytes > b.bytes; });
+  for (const Class& of : by_size) {
+    std::vector<void*>& blocks = cache_[of];
+    while (!blocks.empty() && stats_.reserved - stats_.allocated > keep) {
+      driver_->deallocate(blocks.back());
+      blocks.pop_back();
+      stats_.reserved -= static_cast<std::int64_t>(of.bytes);
+    }
+    if (blocks.empty()) cache_.erase(of);
+  }
 }
 
 }  // namespace flame

@@ -3,7 +3,6 @@
 // every tensor as an allocation of its own.
 #pragma once
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -20,32 +19,38 @@ class Allocator {
   Allocator(std::shared_ptr<driver::Driver> driver, bool direct, std::int64_t limit);
   ~Allocator();
 
-  // nullptr for 0 bytes. Throws OutOfMemoryError (after one try with an emptied cache) with the
-  // request, what is in use and what the device has left; everything held stays valid.
+  // nullptr for 0 bytes. Where the limit or the device has no room, cached blocks are given back to
+  // make it; throws OutOfMemoryError with the request, what is in use and what the device has left
+  // when that does not help. Everything held stays valid.
   void* allocate(std::size_t bytes, driver::StreamHandle stream, std::string_view label);
-  void deallocate(void* p, driver::StreamHandle stream) noexcept;
+  // `bytes`: as asked for.
+  void deallocate(void* p, std::size_t bytes, driver::StreamHandle stream) noexcept;
 
   MemoryStats stats() const;
   void reset_peak();
-  void empty_cache();
+  // Gives cached blocks back, the largest first, until at most `keep` bytes of them are left.
+  void trim(std::int64_t keep = 0);
 
  private:
-  struct Block {
+  // Blocks that are interchangeable: a freed one goes only to a request of its own class.
+  struct Class {
     std::size_t bytes;
     driver::StreamHandle stream;
+    bool operator==(const Class&) const = default;
   };
-  void* take_cached(std::size_t bytes, driver::StreamHandle stream);
+  struct HashClass {
+    std::size_t operator()(const Class& c) const { return c.bytes ^ c.stream << 1; }
+  };
+  void* take_cached(const Class& of);
   void* take_new(std::size_t bytes, std::size_t asked, std::string_view label);
-  void empty_cache_locked();
+  void trim_locked(std::int64_t keep);
 
   std::shared_ptr<driver::Driver> driver_;
   bool direct_;
   std::int64_t limit_;
   mutable std::mutex mutex_;
   MemoryStats stats_;
-  std::unordered_map<void*, std::size_t> live_;  // rounded bytes
-  // Per stream, size class -> free blocks. A block goes only to a request of its own class.
-  std::map<driver::StreamHandle, std::map<std::size_t, std::vector<void*>>> cache_;
+  std::unordered_map<Class, std::vector<void*>, HashClass> cache_;  // the last freed last
 };
 
 }  // namespace flame

@@ -94,6 +94,10 @@ std::string Device::to_string() const {
   return str_cat(info().kind == driver::Kind::kCuda ? "cuda:" : "sim:", info().index);
 }
 
+std::ostream& operator<<(std::ostream& out, const Device& device) {
+  return out << device.to_string();
+}
+
 Device Device::on(const Stream& stream) const {
   Device device = *this;
   device.stream_ = stream;
@@ -116,7 +120,7 @@ void Device::synchronize() const {
 void Device::manual_seed(std::uint64_t seed) const { runtime_->manual_seed(seed); }
 MemoryStats Device::memory_stats() const { return runtime_->allocator().stats(); }
 void Device::reset_peak_memory() const { runtime_->allocator().reset_peak(); }
-void Device::empty_cache() const { runtime_->allocator().empty_cache(); }
+void Device::trim_cache(std::int64_t keep) const { runtime_->allocator().trim(keep); }
 void Device::set_allow_tf32(bool allow) const { runtime_->allow_tf32 = allow; }
 
 }  // namespace flame

@@ -1,6 +1,7 @@
 // A device as the user holds it: a cheap value, the device plus the stream that work is put on.
 #pragma once
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,11 +14,15 @@ class Runtime;  // lib/tensor/runtime.h
 
 // Bytes of device memory held through one device's allocator.
 struct MemoryStats {
-  std::int64_t allocated = 0;    // in live tensors
-  std::int64_t peak = 0;         // most of `allocated` since reset_peak_memory()
-  std::int64_t reserved = 0;     // taken from the driver, cached blocks included
+  std::int64_t allocated = 0;  // in live tensors
+  std::int64_t peak = 0;       // most of `allocated` since reset_peak_memory(); so below
+  std::int64_t reserved = 0;   // taken from the driver, cached blocks included
+  std::int64_t peak_reserved = 0;
   std::int64_t live_blocks = 0;  // live allocations
   std::int64_t total_allocations = 0;
+  std::int64_t driver_allocations = 0;  // the driver was asked; the rest came out of the cache
+  std::int64_t trims = 0;               // cached blocks were given back to make room for another
+  std::int64_t out_of_memory = 0;       // requests that failed all the same
 };
 
 // How a device behaves; defaults come from the environment (FLAME_* variables, see `flame info`).
@@ -68,13 +73,16 @@ class Device {
 
   MemoryStats memory_stats() const;
   void reset_peak_memory() const;
-  // Gives cached blocks back to the driver.
-  void empty_cache() const;
+  // Gives cached blocks back to the driver, the largest first, until at most `keep` bytes of them
+  // are left. Waits for the device.
+  void trim_cache(std::int64_t keep) const;
+  void empty_cache() const { trim_cache(0); }
   void set_allow_tf32(bool allow) const;
 
   Runtime& runtime() const { return *runtime_; }
   // Same device; the stream does not matter.
   bool operator==(const Device& other) const { return runtime_ == other.runtime_; }
+  friend std::ostream& operator<<(std::ostream& out, const Device& device);
 
  private:
   std::shared_ptr<Runtime> runtime_;

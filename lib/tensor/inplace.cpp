@@ -26,10 +26,10 @@ void begin_in_place(const char* op, const Tensor& t) {
 
 void check_operand(const char* op, const Tensor& to, const Tensor& from) {
   check<DeviceError>(from.defined(), op, ": the operand is undefined");
-  check<DeviceError>(from.device() == to.device(), op, ": tensors are on ", to.device().to_string(),
-                     " and ", from.device().to_string());
-  check<ShapeError>(broadcasts_to(from.shape(), to.shape()), op, ": shape ",
-                    to_string(from.shape()), " does not broadcast to ", to_string(to.shape()));
+  check<DeviceError>(from.device() == to.device(), op, ": tensors are on ", to.device(), " and ",
+                     from.device());
+  check<ShapeError>(broadcasts_to(from.shape(), to.shape()), op, ": shape ", from.shape(),
+                    " does not broadcast to ", to.shape());
 }
 
 // What to read: `from`, or a copy of it where it shares memory with `to` in another geometry, so

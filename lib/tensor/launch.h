@@ -24,16 +24,18 @@ void launch(const Device& device, const driver::KernelId& kernel, driver::Dim3 g
 }
 
 // The spelling of a template argument in a kernel expression.
-inline std::string template_argument(DType t) { return std::string(device_name(t)); }
-inline std::string template_argument(std::string_view text) { return std::string(text); }
-inline std::string template_argument(const char* text) { return text; }  // else it is a bool
+inline std::string_view template_argument(DType t) { return device_name(t); }
+inline std::string_view template_argument(std::string_view text) { return text; }
+inline std::string_view template_argument(const char* text) { return text; }  // else it is a bool
 inline std::string template_argument(int v) { return std::to_string(v); }
-inline std::string template_argument(bool v) { return v ? "true" : "false"; }
+inline std::string_view template_argument(bool v) { return v ? "true" : "false"; }
 
 // expression("unary_forward", "Exp", DType::kFloat32) is "unary_forward<Exp, float>".
 template <class... Parts>
 std::string expression(std::string_view name, const Parts&... parts) {
-  std::string out(name);
+  std::string out;
+  out.reserve(96);  // this runs at every launch: one allocation
+  out += name;
   const char* separator = "<";
   ((out += separator, out += template_argument(parts), separator = ", "), ...);
   if (sizeof...(Parts) > 0) out += ">";

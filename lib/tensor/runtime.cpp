@@ -1,7 +1,6 @@
 #include "lib/tensor/runtime.h"
 
 #include "lib/core/error.h"
-#include "lib/core/op_def.h"
 #include "lib/tensor/launch.h"
 
 namespace flame {
@@ -14,19 +13,18 @@ Runtime::Runtime(std::shared_ptr<driver::Driver> driver, const DeviceOptions& op
       seed_(options.seed) {}
 
 Runtime::~Runtime() {
-  for (const PendingFault& f : faults_) allocator_.deallocate(f.word, f.stream);
+  for (const PendingFault& f : faults_) allocator_.deallocate(f.word, sizeof(FaultWord), f.stream);
 }
 
 driver::KernelHandle Runtime::kernel(const driver::KernelId& id) {
-  const std::string key = id.file + ":" + normalize_expression(id.expression);
   {
     std::shared_lock lock(kernels_mutex_);
-    if (auto it = kernels_.find(key); it != kernels_.end()) return it->second;
+    if (auto it = kernels_.find(id); it != kernels_.end()) return it->second;
   }
   // Compiled outside the lock: two threads may both compile, one result is kept.
   const driver::KernelHandle handle = driver_->load(driver_->compile(id), id);
   std::unique_lock lock(kernels_mutex_);
-  return kernels_.emplace(key, handle).first->second;
+  return kernels_.emplace(id, handle).first->second;
 }
 
 Runtime::PhiloxSlice Runtime::take_random(std::uint64_t count) {
@@ -60,7 +58,7 @@ void Runtime::check_faults() {
   for (const PendingFault& f : pending) {
     FaultWord word{};
     driver_->copy_to_host(&word, f.word, sizeof word, f.stream);
-    allocator_.deallocate(f.word, f.stream);
+    allocator_.deallocate(f.word, sizeof(FaultWord), f.stream);
     if (word.code && message.empty())
       message = str_cat(f.what, ": index ", word.value, " is out of range [0, ", word.limit,
                         ") at position ", word.position);

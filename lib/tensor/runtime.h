@@ -29,7 +29,7 @@ class Runtime {
   const DeviceOptions& options() const { return options_; }
   std::atomic<bool> allow_tf32;
 
-  // Compiled and loaded once; safe from any thread.
+  // Compiled and loaded once for a spelling; safe from any thread.
   driver::KernelHandle kernel(const driver::KernelId& id);
 
   // The next `count` numbers of the Philox sequence: the seed, and where they start.
@@ -54,7 +54,12 @@ class Runtime {
   DeviceOptions options_;
   Allocator allocator_;
   std::shared_mutex kernels_mutex_;
-  std::unordered_map<std::string, driver::KernelHandle> kernels_;
+  struct HashKernel {  // the expression alone: hardly two files have the same
+    std::size_t operator()(const driver::KernelId& id) const {
+      return std::hash<std::string>()(id.expression);
+    }
+  };
+  std::unordered_map<driver::KernelId, driver::KernelHandle, HashKernel> kernels_;
   std::mutex random_mutex_;
   std::uint64_t seed_ = 0, counter_ = 0;
   std::mutex faults_mutex_;

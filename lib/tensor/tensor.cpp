@@ -55,7 +55,7 @@ bool holds(DType t) {
 Storage::Storage(const Device& dev, std::size_t n, std::string_view label)
     : device(dev), bytes(n), data(dev.runtime().allocator().allocate(n, dev.stream(), label)) {}
 
-Storage::~Storage() { device.runtime().allocator().deallocate(data, device.stream()); }
+Storage::~Storage() { device.runtime().allocator().deallocate(data, bytes, device.stream()); }
 
 Tensor make_tensor(const Device& device, const Shape& shape, DType dtype, std::string_view label) {
   auto impl = std::make_shared<TensorImpl>();
@@ -112,7 +112,7 @@ void* Tensor::data() const {
 void Tensor::copy_to_host(void* to, std::size_t bytes) const {
   const std::size_t have = static_cast<std::size_t>(numel()) * size_of(dtype());
   check<ValueError>(bytes == have, "copy_to_host: ", bytes, " bytes given for a tensor of ", have,
-                    " (shape ", to_string(shape()), ", ", name(dtype()), ")");
+                    " (shape ", shape(), ", ", name(dtype()), ")");
   const Tensor source = detach().contiguous();
   Runtime& runtime = device().runtime();
   if (bytes > 0) runtime.driver().copy_to_host(to, source.data(), bytes, device().stream());
@@ -135,8 +135,8 @@ template std::vector<std::uint8_t> Tensor::to_vector() const;
 template std::vector<std::uint16_t> Tensor::to_vector() const;
 
 double Tensor::item() const {
-  check<ShapeError>(numel() == 1, "item: the tensor has ", numel(), " elements, shape ",
-                    to_string(shape()), "; one is needed");
+  check<ShapeError>(numel() == 1, "item: the tensor has ", numel(), " elements, shape ", shape(),
+                    "; one is needed");
   unsigned char bytes[8];
   copy_to_host(bytes, size_of(dtype()));
   switch (dtype()) {
@@ -172,8 +172,8 @@ Tensor from_host(const void* data, std::size_t bytes, const Shape& size,
                  const TensorOptions& options) {
   const auto want =
       static_cast<std::size_t>(numel(size, size_of(options.dtype))) * size_of(options.dtype);
-  check<ValueError>(bytes == want, "from_host: ", bytes, " bytes given, shape ", to_string(size),
-                    " of ", name(options.dtype), " takes ", want);
+  check<ValueError>(bytes == want, "from_host: ", bytes, " bytes given, shape ", size, " of ",
+                    name(options.dtype), " takes ", want);
   check<ValueError>(data != nullptr || bytes == 0, "from_host: the data pointer is null");
   Tensor t = empty(size, options);
   if (bytes > 0)
