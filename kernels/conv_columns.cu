@@ -112,9 +112,9 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(conv_im2col_three)
 
-// The adjoint as a gather: each input element sums the column elements that copied it, in the order
-// of (kh, kw); taps that meet an output are period apart. Columns are in the accumulator's type; dx
-// is rounded once. No atomics.
+// The adjoint as a gather: each input element sums the column elements that copied it, in one
+// order; taps that meet an output are period apart. Columns are in the accumulator's type; dx is
+// rounded once. No atomics.
 template <class T>
 __global__ void __launch_bounds__(256)
     conv_col2im(const dev::Acc<T>* columns, T* dx, const __grid_constant__ flame_params::Im2col p) {
@@ -133,16 +133,35 @@ __global__ void __launch_bounds__(256)
     const int first_w = dev::first_tap(left, p.period_w, p.stride_w, p.dilation_w);
     dev::Acc<T> sum = 0;
     if (first_h < p.period_h && first_w < p.period_w) {
-      int oh = (top - first_h * p.dilation_h) / p.stride_h;
-      const int last = (left - first_w * p.dilation_w) / p.stride_w;
-      for (int kh = first_h; kh < p.kernel_h; kh += p.period_h, oh -= p.step_h) {
-        if (unsigned(oh) >= unsigned(p.out_h)) continue;
-        const dev::Acc<T>* row =
-            from + (long long)(kh * p.kernel_w + first_w) * p.row_stride + (long long)oh * p.out_w;
-        int ow = last;
-        for (int kw = first_w; kw < p.kernel_w; kw += p.period_w, ow -= p.step_w) {
-          if (unsigned(ow) < unsigned(p.out_w)) sum += row[ow];
-          row += p.period_w * p.row_stride;
+      // Two rows of four taps at a time, so that eight loads are under way.
+      const long long tap_step = p.period_w * p.row_stride;
+      const long long row_step =
+          (long long)p.period_h * p.kernel_w * p.row_stride - (long long)p.step_h * p.out_w;
+      const int start_h = (top - first_h * p.dilation_h) / p.stride_h;
+      int ow = (left - first_w * p.dilation_w) / p.stride_w;
+      for (int kw = first_w; kw < p.kernel_w; kw += 4 * p.period_w, ow -= 4 * p.step_w) {
+        const dev::Acc<T>* row = from + (long long)(first_h * p.kernel_w + kw) * p.row_stride +
+                                 ((long long)start_h * p.out_w + ow);
+        int oh = start_h;
+        for (int kh = first_h; kh < p.kernel_h; kh += 2 * p.period_h, oh -= 2 * p.step_h) {
+          dev::Acc<T> taken[2][4];
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            const bool row_there =
+                kh + r * p.period_h < p.kernel_h && unsigned(oh - r * p.step_h) < unsigned(p.out_h);
+#pragma unroll
+            for (int j = 0; j < 4; ++j) {
+              const bool there = row_there && kw + j * p.period_w < p.kernel_w &&
+                                 unsigned(ow - j * p.step_w) < unsigned(p.out_w);
+              taken[r][j] =
+                  there ? row[r * row_step + j * tap_step - j * p.step_w] : dev::Acc<T>(0);
+            }
+          }
+#pragma unroll
+          for (int r = 0; r < 2; ++r)
+#pragma unroll
+            for (int j = 0; j < 4; ++j) sum += taken[r][j];
+          row += 2 * row_step;
         }
       }
     }
@@ -182,10 +201,20 @@ __global__ void __launch_bounds__(256)
   const int run = ins * p.taps, turned = outs * p.taps;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const T* from = weight + ((group * p.outputs + out0) * p.inputs + in0) * p.taps;
-  for (int out = warp; out < outs; out += warps) {
-    const T* row = from + (long long)out * p.inputs * p.taps;
+  const long long stride = (long long)p.inputs * p.taps;
+  constexpr int V = dev::kVec<T>;
+  if (p.vectors && run % V == 0) {
+    using Words = dev::Vec<unsigned, 4>;
+    const int pieces = run / V;
 #pragma unroll 4
-    for (int k = lane; k < run; k += 32) tile[out * run + k] = row[k];
+    for (int i = threadIdx.x; i < outs * pieces; i += blockDim.x) {
+      const int out = i / pieces;
+      reinterpret_cast<Words*>(tile)[i] =
+          reinterpret_cast<const Words*>(from + out * stride)[i - out * pieces];
+    }
+  } else {
+    for (int out = warp; out < outs; out += warps)
+      for (int k = lane; k < run; k += 32) tile[out * run + k] = from[out * stride + k];
   }
   __syncthreads();
   to += (group * p.inputs + in0) * p.depth;

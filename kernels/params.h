@@ -116,6 +116,7 @@ struct Im2col {
 struct TurnWeight {
   int outputs, inputs, taps, tile_outputs, tile_inputs;
   long long depth;
+  bool vectors;  // rows of inputs and taps, and a tile's part of them, start on 16 bytes
 };
 
 // Division of numbers below 2^16 by one that the host knows: see kernels/pool_plane.cuh.

@@ -17,7 +17,7 @@
 namespace flame {
 namespace {
 
-constexpr std::int64_t kColumnBytes = std::int64_t{256} << 20;
+constexpr std::int64_t kColumnBytes = std::int64_t{512} << 20;
 // Up to here the weight gradient is a product an image, summed afterwards.
 constexpr std::int64_t kPartialBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kTurnBytes = 40 << 10;  // shared memory of conv_turn_weight
@@ -101,8 +101,11 @@ Tensor turned_weight(const Device& device, const Temporary& temporary, const Con
   p.taps = static_cast<int>(taps_of(c));
   p.depth = depth;
   const auto room = static_cast<int>(kTurnBytes / (p.taps * bytes_of(weight.dtype())));
-  p.tile_inputs = std::min(room, 8);
-  p.tile_outputs = std::clamp(room / p.tile_inputs, 1, 64);
+  p.tile_inputs = std::min(room, 32);
+  p.tile_outputs = std::clamp(room / p.tile_inputs, 1, 32);
+  const std::int64_t run = p.taps * bytes_of(weight.dtype());
+  p.vectors =
+      p.inputs * run % 16 == 0 && p.tile_inputs * run % 16 == 0 && is_aligned16(weight.data());
   const std::int64_t tiles =
       c.groups * ceil_div(p.outputs, p.tile_outputs) * ceil_div(p.inputs, p.tile_inputs);
   const std::int64_t shared =
@@ -179,7 +182,7 @@ void weight_by_images(const Device& device, const Temporary& temporary, const Co
   const Tensor columns = temporary({plan.images, c.groups * plan.depth, pixels}, t);
   const Tensor partial = temporary({c.in.count, c.out_channels, plan.depth}, accumulator(t));
   driver::Gemm product{.type = t, .out = partial.dtype()};
-  product.m = c.group_out(), product.n = c.window(), product.k = pixels;
+  product.m = c.group_out(), product.n = plan.depth, product.k = pixels;
   product.trans_b = true;
   product.lda = product.ldb = pixels, product.ldc = plan.depth;
   product.b = columns.data();
@@ -292,15 +295,15 @@ void columns_input(const Device& device, const Temporary& temporary, const Conv&
   const std::int64_t depth = plan_columns(c, t).depth;
   const Tensor rows = padded_weight(device, temporary, c, weight, depth);
   ColumnPlan plan = plan_columns(c, wide);
-  plan.depth = c.window();
+  plan.depth = depth;
   driver::Gemm product{.type = t, .out = wide};
-  product.m = c.window(), product.n = c.pixels(), product.k = c.group_out();
+  product.m = depth, product.n = c.pixels(), product.k = c.group_out();
   product.trans_a = true;
   product.lda = depth, product.ldb = product.ldc = c.pixels();
   product.a = rows.data();
   const std::int64_t image_size = plan.image_size(c);
   Tensor columns;
-  if (!c.pointwise()) columns = temporary({plan.images, c.rows(), c.pixels()}, wide);
+  if (!c.pointwise()) columns = temporary({plan.images, c.groups * depth, c.pixels()}, wide);
   for (std::int64_t first = 0; first < c.in.count; first += plan.images) {
     const std::int64_t images = std::min(plan.images, c.in.count - first);
     void* to = advanced(dx, first * image_elements(c));
@@ -318,9 +321,10 @@ void columns_input(const Device& device, const Temporary& temporary, const Conv&
 
 std::int64_t columns_input_bytes(const Conv& c, DType t) {
   if (c.pointwise()) return 0;
-  const std::int64_t depth = plan_columns(c, t).depth;
-  std::int64_t bytes = held_bytes(plan_columns(c, accumulator(t)).bytes(c, accumulator(t)));
-  if (depth != c.window()) bytes += held_bytes(c.out_channels * depth * bytes_of(t));
+  ColumnPlan wide = plan_columns(c, accumulator(t));
+  wide.depth = plan_columns(c, t).depth;
+  std::int64_t bytes = held_bytes(wide.bytes(c, accumulator(t)));
+  if (wide.depth != c.window()) bytes += held_bytes(c.out_channels * wide.depth * bytes_of(t));
   if (!has_adjoint(c, t, true)) return bytes;
   const Conv turned = adjoint(c);
   const ColumnPlan plan = plan_columns(turned, t);

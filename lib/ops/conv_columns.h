@@ -14,7 +14,7 @@ using Temporary = std::function<Tensor(const Shape&, DType)>;
 
 // How columns of dtype t lie: (image, group, depth, pixel). The depth is the window's size, rounded
 // up so that rows of weights start on 16 bytes; the rows beyond the window are zero. They are made
-// for as many images at a time as fit into 256 MiB (one at least).
+// for as many images at a time as fit into 512 MiB (one at least).
 struct ColumnPlan {
   std::int64_t images = 1, depth = 0;
 
