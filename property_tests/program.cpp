@@ -12,15 +12,20 @@ namespace {
 using reference::BoundTensor;
 using reference::HostTensor;
 
-// Moves each element by up to one part in 2^24 of the tensor's largest.
-void disturb(HostTensor& t, const Noise& noise, std::uint64_t salt) {
+// Moves each element by up to one part in 2^24 of the tensor's largest, and, where the contract's
+// values are given, by what their derived error bounds would be in single precision: an op that
+// cancels exactly in the oracle leaves roundings in an honest kernel.
+void disturb(HostTensor& t, const Noise& noise, std::uint64_t salt,
+             const BoundTensor* contract = nullptr) {
   if (!noise.on || !t.defined || !is_floating(t.dtype)) return;
+  const double coarser = unit_roundoff(DType::kFloat32) / unit_roundoff(t.dtype);
   double largest = 0;
   for (double v : t.values) largest = std::max(largest, std::fabs(v));
   rc::Random random(noise.seed * 1000003 + salt);
-  for (double& v : t.values) {
+  for (std::size_t i = 0; i < t.values.size(); ++i) {
     const double unit = static_cast<double>(random.next() >> 11) * 0x1p-52 - 1;
-    v += unit * unit_roundoff(DType::kFloat32) * largest;
+    const double derived = contract ? coarser * contract->values[i].error : 0;
+    t.values[i] += unit * (unit_roundoff(DType::kFloat32) * largest + derived);
   }
 }
 
@@ -150,7 +155,7 @@ std::vector<HostTensor> differentiate(const Program& program, const std::vector<
       if (e.inputs[k] < 0 || !parts[k].defined) continue;
       const auto to = static_cast<std::size_t>(e.inputs[k]);
       HostTensor part = rounded(parts[k], values[to].dtype);
-      disturb(part, noise, 1000 + 10 * i + k);
+      disturb(part, noise, 1000 + 10 * i + k, &parts[k]);
       if (!gradients[to].defined) {
         gradients[to] = part;
         continue;

@@ -35,8 +35,8 @@ std::string to_cpp(const Program& program);
 void showValue(const Program& program, std::ostream& out);
 
 // How a program is evaluated: as it is, or with noise of single precision on every intermediate
-// value and every term of a gradient (each element moved by up to 2^-24 of its tensor's largest),
-// which shows how far honest rounding can carry.
+// value and every term of a gradient (each element moved by up to 2^-24 of its tensor's largest, a
+// term of a gradient by its derived bound as well), which shows how far honest rounding can carry.
 struct Noise {
   bool on = false;
   std::uint64_t seed = 0;

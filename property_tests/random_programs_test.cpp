@@ -21,6 +21,30 @@ RC_GTEST_PROP(RandomPrograms, TheWholeChainsGradientIsTheOracles, ()) {
   expect_chain_agrees(*any_program({DType::kFloat64}));
 }
 
+// layer_norm over one element: the gradient is 0 in exact arithmetic, an honest kernel that
+// contracts a product and a difference leaves roundings (seen on an H200).
+TEST(RandomPrograms, NoiseReachesWhatCancelsExactly) {
+  const auto leaf = [](const Shape& shape, std::vector<double> values) {
+    Entry e;
+    e.value = {DType::kFloat64, shape, std::move(values)};
+    return e;
+  };
+  Program program{DType::kFloat64,
+                  {leaf({4, 1}, {-0.8788, 0.4869, -0.1059, -0.5372}), leaf({1}, {0.0502})}};
+  Entry op;
+  op.op = &find_op("layer_norm");
+  op.attrs = parse_attrs("normalized_shape=[1] eps=1e-05");
+  op.inputs = {0, 1, -1};
+  op.value = {DType::kFloat64, {4, 1}, {0, 0, 0, 0}};
+  program.entries.push_back(op);
+  const auto gradient = [&](const Noise& noise) {
+    return differentiate(program, evaluate(program, {}), result_gradients(program), noise)[0];
+  };
+  for (double v : gradient({}).values) EXPECT_EQ(v, 0);
+  for (double v : gradient({true, 1}).values) EXPECT_NE(v, 0);
+  expect_chain_agrees(program);
+}
+
 // Whether the judge of programs raises an alarm over what `tamper` did.
 bool caught(const Program& program, const Tamper& tamper) {
   try {
