@@ -157,6 +157,17 @@ struct PlanePool {
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 
+// Pooling with square windows of 2 or 3 and stride 2, where threads take 4 or 8 neighbouring
+// columns of some rows: see kernels/pool_rows.cu. `pieces` to a row, `strips` of rows to a plane,
+// `units` of both in all; division by them as in Extent.
+struct RowPool {
+  unsigned units, pieces, strips;
+  unsigned pieces_factor, strips_factor;
+  int pieces_shift, strips_shift;
+  int height, width, out_h;
+  bool vectors;  // rows start on what one access moves, in every tensor
+};
+
 // gather along `dim`: the index's sizes, and the strides of input and index over them.
 struct Gather {
   Extent index;

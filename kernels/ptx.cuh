@@ -24,10 +24,35 @@ __device__ __forceinline__ float fast_sqrt(float x) {
   asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+// The larger; NaN if either is (PTX ISA, max.NaN).
+__device__ __forceinline__ float larger_or_nan(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+// 16 bytes from memory to shared memory, both on 16 bytes, without a register between; there after
+// the thread's next async_wait (PTX ISA, cp.async).
+__device__ __forceinline__ void async_copy16(void* shared, const void* global) {
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(unsigned(__cvta_generic_to_shared(shared))),
+      "l"(global)
+      : "memory");
+}
+__device__ __forceinline__ void async_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 #else
 inline float fast_exp2(float x) { return ::exp2f(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
 inline float fast_sqrt(float x) { return ::sqrtf(x); }
+inline float larger_or_nan(float a, float b) {
+  return a != a || b != b ? __int_as_float(0x7fffffff) : ::fmaxf(a, b);
+}
+inline void async_copy16(void* shared, const void* global) {
+  simcu::async_copy(shared, global, 16, {});
+}
+inline void async_wait() {
+  simcu::async_commit();
+  simcu::async_wait(0);
+}
 #endif
 
 }  // namespace dev

@@ -73,6 +73,12 @@ std::vector<Case> pool_cases() {
       pool("many_planes", {5, 67, 6, 6}, {{"kernel_size", two}}, false),
       pool("large", {1, 3, 97, 101}, {{"kernel_size", three}, {"stride", two}, {"padding", one}},
            false),
+      // Rows of whole vectors and several strips of them: the kernels for common networks.
+      pool("strips", {3, 5, 18, 40}, {{"kernel_size", three}, {"stride", two}, {"padding", one}}),
+      pool("strips_odd", {2, 3, 19, 24},
+           {{"kernel_size", three}, {"stride", two}, {"padding", one}}, false),
+      pool("strips_of_two", {3, 5, 19, 40}, {{"kernel_size", two}}),
+      pool("strips_ceil", {2, 2, 19, 24}, {{"kernel_size", two}, {"ceil_mode", true}}, false),
       pool("everything", {2, 3, 23, 29},
            {{"kernel_size", pair(4, 3)},
             {"stride", pair(3, 2)},

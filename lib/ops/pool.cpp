@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/ops/conv.h"
 #include "lib/ops/copy.h"
+#include "lib/ops/iteration.h"
 #include "lib/ops/norm.h"
 #include "lib/ops/ops.h"
 #include "lib/ops/workspace.h"
@@ -47,8 +48,30 @@ struct Pool {
     if (phases(0) * phases(1) > kMostPhases) return 0;
     return std::clamp<std::int64_t>(kEnough / largest, 1, std::max<std::int64_t>(planes(), 1));
   }
-  // In what a place is kept for backward.
-  DType kept_place(DType t) const { return planes_at_once(t) > 0 ? DType::kUInt8 : place(); }
+  // Whether threads can take pieces of rows (kernels/pool_rows.cu): square windows of 2 or 3,
+  // stride 2, as many columns out as half of those in.
+  bool by_rows(DType t) const {
+    constexpr std::int64_t kMostArea = std::int64_t{1} << 30;
+    const bool window =
+        kernel == Pair{2, 2} ? pad == Pair{0, 0} : kernel == Pair{3, 3} && pad == Pair{1, 1};
+    const bool halves = in.size[1] % row_piece(t) == 0 && out[1] * 2 == in.size[1] &&
+                        (out[0] == in.size[0] / 2 || out[0] == (in.size[0] + 1) / 2);
+    return window && stride == Pair{2, 2} && dilation == Pair{1, 1} && halves &&
+           area() <= kMostArea && planes() > 0 && row_units(t) < (std::int64_t{1} << 31);
+  }
+  static std::int64_t row_piece(DType t) { return size_of(t) == 2 ? 8 : 4; }
+  static std::int64_t rows_of_outputs(DType t) { return size_of(t) == 8 ? 1 : 2; }
+  std::int64_t row_strips(DType t) const {
+    return ceil_div(ceil_div(in.size[0], 2), rows_of_outputs(t));
+  }
+  std::int64_t row_units(DType t) const {
+    return planes() * row_strips(t) * (in.size[1] / row_piece(t));
+  }
+  // Where the maxima were, kept for backward: 4 bits, a byte or a coordinate each.
+  DType kept_place(DType t) const {
+    return by_rows(t) || planes_at_once(t) > 0 ? DType::kUInt8 : place();
+  }
+  std::int64_t kept_places(DType t) const { return planes() * pixels() / (by_rows(t) ? 2 : 1); }
 };
 
 // PyTorch's rule: with ceil_mode a last window counts that starts inside the input or the padding
@@ -144,6 +167,48 @@ flame_params::PlanePool plane_params(const Pool& p, std::int64_t per_block,
           .vectors = vectors};
 }
 
+flame_params::RowPool row_params(const Pool& p, DType t, std::initializer_list<Tensor> tensors) {
+  const std::int64_t pieces = p.in.size[1] / Pool::row_piece(t), strips = p.row_strips(t);
+  const Divisor by_pieces = divisor_of(pieces), by_strips = divisor_of(strips);
+  bool vectors = true;  // a piece may be of 32 bytes
+  for (const Tensor& tensor : tensors)
+    vectors &= reinterpret_cast<std::uintptr_t>(tensor.data()) % 32 == 0;
+  return {.units = static_cast<unsigned>(p.row_units(t)),
+          .pieces = static_cast<unsigned>(pieces),
+          .strips = static_cast<unsigned>(strips),
+          .pieces_factor = by_pieces.factor,
+          .strips_factor = by_strips.factor,
+          .pieces_shift = by_pieces.shift,
+          .strips_shift = by_strips.shift,
+          .height = static_cast<int>(p.in.size[0]),
+          .width = static_cast<int>(p.in.size[1]),
+          .out_h = static_cast<int>(p.out[0]),
+          .vectors = vectors};
+}
+
+driver::Dim3 grid_for(std::int64_t threads) {
+  return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
+}
+
+void forward_rows(const Device& device, const Pool& p, const Tensor& x, const Tensor& y,
+                  const Tensor& where) {
+  const DType t = x.dtype();
+  const void* places = where.defined() ? where.data() : nullptr;
+  launch(device,
+         {"pool_rows.cu",
+          expression("max_pool_forward_rows", static_cast<int>(p.kernel[0]), where.defined(), t)},
+         grid_for(p.row_units(t)), {256}, 0, x.data(), y.data(), places, row_params(p, t, {x, y}));
+}
+
+void backward_rows(const Device& device, const Pool& p, const Tensor& g, const Tensor& where,
+                   const Tensor& dx) {
+  const DType t = g.dtype();
+  launch(device,
+         {"pool_rows.cu", expression("max_pool_backward_rows", static_cast<int>(p.kernel[0]), t)},
+         grid_for(p.row_units(t)), {256}, 0, g.data(), where.data(), dx.data(),
+         row_params(p, t, {g, dx}));
+}
+
 // `elements` rounded up to 16 bytes, as kernels/pool_plane.cuh does.
 unsigned padded_bytes(std::int64_t elements, DType t) {
   return static_cast<unsigned>(ceil_div(elements * static_cast<std::int64_t>(size_of(t)), 16) * 16);
@@ -175,20 +240,18 @@ void backward_planes(const Device& device, const Pool& p, const Tensor& g, const
          where.data(), dx.data(), plane_params(p, per_block, {g, where, dx}));
 }
 
-driver::Dim3 grid_for(std::int64_t threads) {
-  return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
-}
-
 std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]);
   const Tensor y = context.make_output();
   const Pool p = pool_of(x.shape(), attrs);
   Tensor where;
   if (context.needs_grad(0)) {
-    where = context.temporary(y.shape(), p.kept_place(x.dtype()));
+    where = context.temporary({p.kept_places(x.dtype())}, p.kept_place(x.dtype()));
     context.save(where);
   }
-  if (y.numel() > 0 && p.planes_at_once(x.dtype()) > 0) {
+  if (y.numel() > 0 && p.by_rows(x.dtype())) {
+    forward_rows(context.device(), p, x, y, where);
+  } else if (y.numel() > 0 && p.planes_at_once(x.dtype()) > 0) {
     forward_planes(context.device(), p, x, y, where);
   } else if (y.numel() > 0) {
     const void* places = where.defined() ? where.data() : nullptr;
@@ -206,6 +269,10 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   const Tensor g = as_contiguous(grads[0]), where = context.saved(0);
   const Tensor dx = context.make_gradient(0);
   const Pool p = pool_of(dx.shape(), attrs);
+  if (dx.numel() > 0 && p.by_rows(dx.dtype())) {
+    backward_rows(context.device(), p, g, where, dx);
+    return {dx};
+  }
   if (dx.numel() > 0 && p.planes_at_once(dx.dtype()) > 0) {
     backward_planes(context.device(), p, g, where, dx);
     return {dx};
@@ -230,7 +297,7 @@ Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {
 // Where each maximum was, kept for backward.
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Pool p = pool_of(in[0].shape, attrs);
-  return held_bytes(p.planes() * p.out[0] * p.out[1] *
+  return held_bytes(p.kept_places(in[0].dtype) *
                     static_cast<std::int64_t>(size_of(p.kept_place(in[0].dtype))));
 }
 
