@@ -3,61 +3,8 @@
 //   dx = y * (g - sum(y * g)), y computed again from x in the accumulator's precision
 // Traffic: forward reads x and writes y once; backward reads x and g and writes dx once, as long as
 // a row fits into registers or shared memory; longer rows are read twice.
-#include "norm_row.cuh"
-
-namespace dev {
-
-// max and sum(exp(x - max)) of the elements seen so far, and sum(exp(x - max) * g) for backward.
-template <class A>
-struct OnlineSoftmax {
-  A m = A(-inf()), s = 0, d = 0;
-
-  // N elements at once: one new maximum, at most one rescaling.
-  template <int N>
-  __device__ __forceinline__ void add(const A (&x)[N], const A (&g)[N]) {
-    if constexpr (N == 1) {  // one exp is enough
-      if (x[0] > m) {
-        const A scale = exp_of(m - x[0]), e = x[0] - x[0] + A(1);  // NaN for an infinite maximum
-        s = s * scale + e;
-        d = d * scale + e * g[0];
-        m = x[0];
-      } else if (x[0] != A(-inf())) {
-        const A e = exp_of(x[0] - m);
-        s += e;
-        d += e * g[0];
-      }
-      return;
-    }
-    A top = x[0];
-#pragma unroll
-    for (int j = 1; j < N; ++j) top = MaxOp{}(top, x[j]);
-    if (top > m) {
-      const A scale = exp_of(m - top);
-      s *= scale;
-      d *= scale;
-      m = top;
-    }
-    const A from = m == A(-inf()) ? A(0) : m;  // exp(-inf - -inf) would be NaN
-#pragma unroll
-    for (int j = 0; j < N; ++j) {
-      const A e = exp_of(x[j] - from);  // NaN for an infinite maximum
-      s += e;
-      d += e * g[j];
-    }
-  }
-  // What s and d shrink by when the maximum of all is `all`.
-  __device__ __forceinline__ A scale_to(A all) const {
-    return m == A(-inf()) ? A(0) : exp_of(m - all);
-  }
-  __device__ __forceinline__ void combine_in_block() {
-    const A all = row_max(m), scale = scale_to(all);
-    s = row_sum(s * scale);
-    d = row_sum(d * scale);
-    m = all;
-  }
-};
-
-}  // namespace dev
+#include "softmax_online.cuh"
+#include "softmax_sums.cuh"
 
 // x, y: (rows, cols). The row lives in registers.
 template <int kItems, class T>
@@ -68,16 +15,24 @@ __global__ void __launch_bounds__(1024)
   if (row >= rows) return;
   dev::RowTile<kItems, T> tile;
   tile.load(x + row * cols, cols, vectors, A(-dev::inf()));
-  A m = A(-dev::inf());
+  A factor;
+  if constexpr (sizeof(T) == 2) {  // instructions are what such rows wait for: one barrier
+    const dev::SoftmaxSums<A> mine = dev::exponentials<T>(tile.v, dev::NoGrad());
+    dev::SoftmaxSums<A> all = mine;
+    all.combine_in_block(true);
+    factor = mine.scale_to(all.shift) / all.s;
+  } else {
+    A m = A(-dev::inf());
 #pragma unroll
-  for (int j = 0; j < tile.kSize; ++j) m = dev::MaxOp{}(m, tile.v[j]);
-  m = dev::row_max(m);
-  A s = 0;
+    for (int j = 0; j < tile.kSize; ++j) m = dev::MaxOp{}(m, tile.v[j]);
+    m = dev::row_max(m);
+    A s = 0;
 #pragma unroll
-  for (int j = 0; j < tile.kSize; ++j) s += tile.v[j] = dev::exp_of(tile.v[j] - m);
-  const A inverse = A(1) / dev::row_sum(s);
+    for (int j = 0; j < tile.kSize; ++j) s += tile.v[j] = dev::exp_of(tile.v[j] - m);
+    factor = A(1) / dev::row_sum(s);
+  }
 #pragma unroll
-  for (int j = 0; j < tile.kSize; ++j) tile.v[j] *= inverse;
+  for (int j = 0; j < tile.kSize; ++j) tile.v[j] *= factor;
   tile.store(y + row * cols, cols, vectors);
 }
 EXPORT_FLOATING(softmax_forward_row, 1)
@@ -95,20 +50,31 @@ __global__ void __launch_bounds__(1024)
   x_raw.load(x + row * cols, cols, vectors, A(-dev::inf()));
   g_raw.load(g + row * cols, cols, vectors, A(0));
   dev::RowTile<kItems, T> e;
-  A m = A(-dev::inf());
+  A factor, dot;
+  if constexpr (sizeof(T) == 2) {
 #pragma unroll
-  for (int j = 0; j < e.kSize; ++j) m = dev::MaxOp{}(m, x_raw.get(j));
-  m = dev::row_max(m);
-  A s = 0, d = 0;
+    for (int j = 0; j < e.kSize; ++j) e.v[j] = x_raw.get(j);
+    const dev::SoftmaxSums<A> mine = dev::exponentials<T>(e.v, [&](int j) { return g_raw.get(j); });
+    dev::SoftmaxSums<A> all = mine;
+    all.combine_in_block(true);
+    const A inverse = A(1) / all.s;
+    factor = mine.scale_to(all.shift) * inverse, dot = all.d * inverse;
+  } else {
+    A m = A(-dev::inf());
 #pragma unroll
-  for (int j = 0; j < e.kSize; ++j) {
-    s += e.v[j] = dev::exp_of(x_raw.get(j) - m);
-    d += e.v[j] * g_raw.get(j);
+    for (int j = 0; j < e.kSize; ++j) m = dev::MaxOp{}(m, x_raw.get(j));
+    m = dev::row_max(m);
+    A s = 0, d = 0;
+#pragma unroll
+    for (int j = 0; j < e.kSize; ++j) {
+      s += e.v[j] = dev::exp_of(x_raw.get(j) - m);
+      d += e.v[j] * g_raw.get(j);
+    }
+    dev::row_sum_two(s, d);
+    factor = A(1) / s, dot = d * factor;
   }
-  dev::row_sum_two(s, d);
-  const A inverse = A(1) / s, dot = d * inverse;
 #pragma unroll
-  for (int j = 0; j < e.kSize; ++j) e.v[j] = e.v[j] * inverse * (g_raw.get(j) - dot);
+  for (int j = 0; j < e.kSize; ++j) e.v[j] = e.v[j] * factor * (g_raw.get(j) - dot);
   e.store(dx + row * cols, cols, vectors);
 }
 EXPORT_FLOATING(softmax_backward_row, 1)

@@ -77,6 +77,7 @@ std::vector<BenchCase> softmax_bench_cases() {
   return {{"8192x8192", {normal({8192, 8192})}, {{"dim", std::int64_t{1}}}},
           {"98304x1024", {normal({98304, 1024})}, {{"dim", std::int64_t{1}}}},
           {"1024x50304", {normal({1024, 50304})}, {{"dim", std::int64_t{1}}}},
+          {"256x262144", {normal({256, 262144})}, {{"dim", std::int64_t{1}}}},
           {"8192x8192_columns", {normal({8192, 8192})}, {{"dim", std::int64_t{0}}}}};
 }
 
