@@ -5,6 +5,7 @@
 // The variance is taken about the mean, never as E[x^2] - E[x]^2, which cancels.
 // Traffic: forward reads x, writes y; backward reads x and g once, writes dx (rows too long for
 // registers, or not all gradients wanted: a pass for dx and a pass for dw and db).
+#include "norm_fused.cuh"
 #include "norm_row.cuh"
 
 namespace dev {
@@ -15,20 +16,17 @@ __device__ __forceinline__ Acc<T> affine(const T* p, long long column, Acc<T> ab
   return p ? load(p[column]) : absent;
 }
 
-// Threads of a forward row kernel: a half type's row, weight and bias need more registers.
-template <class T>
-inline constexpr int kForwardThreads = sizeof(T) == 2 ? 512 : 1024;
-
 }  // namespace dev
 
 // x, y: (rows, cols); weight, bias: (cols) or null; mean, rstd: (rows), written for backward, or
-// null. The row lives in registers.
+// null. The row lives in registers; more than 2 items of a half type must be vectors.
 template <int kItems, class T>
-__global__ void __launch_bounds__(dev::kForwardThreads<T>)
+__global__ void __launch_bounds__(1024)
     layer_norm_forward_row(const T* x, const T* weight, const T* bias, T* y, dev::Acc<T>* mean_out,
                            dev::Acc<T>* rstd_out, long long rows, int cols, dev::Acc<T> eps,
-                           bool vectors) {
+                           bool may_be_vectors) {
   using A = dev::Acc<T>;
+  const bool vectors = (sizeof(T) == 2 && kItems > 2) || may_be_vectors;
   const long long row = (long long)blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= rows) return;
   dev::RowTile<kItems, T> tile;
@@ -36,19 +34,44 @@ __global__ void __launch_bounds__(dev::kForwardThreads<T>)
   A sum = 0;
 #pragma unroll
   for (int j = 0; j < tile.kSize; ++j) sum += tile.v[j];
-  const A mean = dev::row_sum(sum) / A(cols);
+  const A inverse = A(1) / A(cols), mean = dev::row_total<0>(sum) * inverse;
   A squares = 0;
 #pragma unroll
-  for (int j = 0; j < tile.kSize; ++j) {
-    tile.v[j] -= mean;
-    if (tile.column(j, vectors) < cols) squares += tile.v[j] * tile.v[j];
+  for (int i = 0; i < kItems; ++i) {
+    const bool whole = vectors && tile.column(i * tile.kN, true) < cols;
+#pragma unroll
+    for (int j = i * tile.kN; j < (i + 1) * tile.kN; ++j) {
+      tile.v[j] -= mean;
+      if (whole || (!vectors && tile.column(j, false) < cols)) squares += tile.v[j] * tile.v[j];
+    }
   }
-  const A rstd = A(1) / dev::sqrt_of(dev::row_sum(squares) / A(cols) + eps);
+  const A rstd = A(1) / dev::sqrt_of(dev::row_total<1>(squares) * inverse + eps);
+  y += row * cols;
 #pragma unroll
   for (int j = 0; j < tile.kSize; ++j) tile.v[j] *= rstd;
-  if (weight) tile.combine(weight, cols, vectors, [](A v, A w) { return v * w; });
-  if (bias) tile.combine(bias, cols, vectors, [](A v, A b) { return v + b; });
-  tile.store(y + row * cols, cols, vectors);
+  if (vectors) {  // a piece of each parameter at a time: registers are short
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) {
+      const int at = tile.column(i * tile.kN, true);
+      if (at >= cols) continue;
+      A* v = tile.v + i * tile.kN;
+      if (weight) {
+        const auto w = *reinterpret_cast<const dev::Piece<T>*>(weight + at);
+#pragma unroll
+        for (int k = 0; k < tile.kN; ++k) v[k] *= w.get(k);
+      }
+      if (bias) {
+        const auto b = *reinterpret_cast<const dev::Piece<T>*>(bias + at);
+#pragma unroll
+        for (int k = 0; k < tile.kN; ++k) v[k] += b.get(k);
+      }
+      *reinterpret_cast<dev::Piece<T>*>(y + at) = dev::Piece<T>::of(v);
+    }
+  } else {
+    if (weight) tile.combine(weight, cols, false, [=](A v, A w) { return v * w; });
+    if (bias) tile.combine(bias, cols, false, [=](A v, A b) { return v + b; });
+    tile.store(y, cols, false);
+  }
   if (mean_out && threadIdx.x == 0) {
     mean_out[row] = mean;
     rstd_out[row] = rstd;
@@ -56,6 +79,7 @@ __global__ void __launch_bounds__(dev::kForwardThreads<T>)
 }
 EXPORT_FLOATING(layer_norm_forward_row, 1)
 EXPORT_FLOATING(layer_norm_forward_row, 2)
+EXPORT_FLOATING(layer_norm_forward_row, 3)
 EXPORT_FLOATING(layer_norm_forward_row, 4)
 
 // Rows too long for registers, one block each; the first `kept` elements stay in shared memory, the
@@ -130,74 +154,8 @@ __global__ void __launch_bounds__(1024)
 EXPORT_FLOATING(layer_norm_backward_row, 1)
 EXPORT_FLOATING(layer_norm_backward_row, 2)
 
-// dx and the partial sums of dw and db in one pass over x and g. Block b takes the rows b,
-// b + gridDim.x, ...; a thread keeps the sums of the columns it holds in registers, and asks for
-// the next row while it works on this one. partial: (2, gridDim.x, cols). dx or partial may be null:
-// a gradient has the same bits whether or not the others were asked for.
-template <int kItems, class T>
-__global__ void __launch_bounds__(512, sizeof(T) == 2 ? 2 : 1)
-    layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,
-                              const dev::Acc<T>* rstd, T* dx, dev::Acc<T>* partial, long long rows,
-                              int cols, bool vectors) {
-  using A = dev::Acc<T>;
-  using Raw = dev::RawTile<kItems, T>;
-  Raw x_raw, g_raw, w_raw;
-  dev::RowTile<kItems, T> dw, db;
-#pragma unroll
-  for (int j = 0; j < Raw::kSize; ++j) dw.v[j] = db.v[j] = 0;
-  if (weight) w_raw.load(weight, cols, vectors, A(0));
-  long long row = blockIdx.x;
-  x_raw.load(x + row * cols, cols, vectors, A(0));
-  g_raw.load(g + row * cols, cols, vectors, A(0));
-  A m = mean[row], r = rstd[row];
-  int buffer = 0;
-  while (true) {
-    const long long next = row + gridDim.x;
-    const bool more = next < rows;
-    Raw x_next, g_next;
-    A m_next = 0, r_next = 0;
-    if (more) {
-      x_next.load(x + next * cols, cols, vectors, A(0));
-      g_next.load(g + next * cols, cols, vectors, A(0));
-      m_next = mean[next], r_next = rstd[next];
-    }
-    A sum = 0, dot = 0;
-#pragma unroll
-    for (int j = 0; j < Raw::kSize; ++j) {
-      const A grad = g_raw.get(j), xhat = (x_raw.get(j) - m) * r;
-      dw.v[j] += grad * xhat;
-      db.v[j] += grad;
-      const A h = weight ? grad * w_raw.get(j) : grad;
-      sum += h;
-      dot += h * xhat;
-    }
-    dev::row_sum_two(sum, dot, buffer);
-    buffer ^= 1;
-    sum /= A(cols), dot /= A(cols);
-    dev::RowTile<kItems, T> out;
-#pragma unroll
-    for (int j = 0; j < Raw::kSize; ++j) {  // again from what is in registers: to keep h costs more
-      const A h = weight ? g_raw.get(j) * w_raw.get(j) : g_raw.get(j);
-      out.v[j] = r * (h - sum - (x_raw.get(j) - m) * r * dot);
-    }
-    if (dx) out.store(dx + row * cols, cols, vectors);
-    if (!more) break;
-    row = next, m = m_next, r = r_next;
-    x_raw = x_next, g_raw = g_next;
-  }
-  if (!partial) return;
-  A* to = partial + (long long)blockIdx.x * cols;
-#pragma unroll
-  for (int j = 0; j < Raw::kSize; ++j) {
-    const int column = dw.column(j, vectors);
-    if (column >= cols) continue;
-    to[column] = dw.v[j];
-    to[(long long)gridDim.x * cols + column] = db.v[j];
-  }
-}
 EXPORT_FLOATING(layer_norm_backward_fused, 1)
-DEV_EXPORT(layer_norm_backward_fused<2, float>)
-DEV_EXPORT(layer_norm_backward_fused<2, double>)
+EXPORT_FLOATING(layer_norm_backward_fused, 2)
 
 // Rows too long for registers: x and g read twice.
 template <class T>

@@ -87,6 +87,18 @@ struct RowTile {
   }
 };
 
+// The sum over a row's threads behind one barrier: whoever calls again takes another `kBuffer`.
+template <int kBuffer, class A>
+__device__ __forceinline__ A row_total(A v) {
+  v = warp_reduce(v, AddOp{});
+  if (blockDim.x == 32) return v;
+  __shared__ A part[32];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  if (lane == 0) part[warp] = v;
+  __syncthreads();
+  return warp_reduce(lane < warps ? part[lane] : A(0), AddOp{});
+}
+
 // Calls f(first column, pieces: one of each row) for this thread's share of rows of any length,
 // kAhead pieces of each under way at once. The share is the same at every call with the same row,
 // so that a thread may come back to what it kept itself without a barrier. Where rows are not

@@ -21,19 +21,19 @@ bool rows_are_vectors(std::int64_t cols, std::initializer_list<Tensor> tensors) 
 }
 
 RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items,
-                  std::int64_t most_threads) {
-  constexpr std::int64_t kWarp = 32, kRowsPerBlock = 4;
+                  int warp_items) {
+  constexpr std::int64_t kWarp = 32, kRowsPerBlock = 4, kMostThreads = 1024;
   const std::int64_t vectors = ceil_div(cols, vector_width(dtype));
   RowPlan plan;
-  for (int items = 1; items <= max_items; items *= 2) {
-    if (vectors > kWarp * items) continue;
+  for (int items = 1; items <= std::max(max_items, warp_items); ++items) {
+    if (vectors > kWarp * items || (items == 3 && warp_items == 0)) continue;
     plan.items = items;
     plan.grid = {static_cast<unsigned>(ceil_div(rows, kRowsPerBlock))};
     plan.block = {kWarp, kRowsPerBlock};
     return plan;
   }
   const std::int64_t threads = ceil_div(ceil_div(vectors, max_items), kWarp) * kWarp;
-  if (threads > most_threads) return plan;
+  if (threads > kMostThreads) return plan;
   plan.items = max_items;
   plan.grid = {static_cast<unsigned>(rows)};
   // A block of 32 threads would be taken for warps with a row each; it cannot come to that here.
@@ -124,7 +124,8 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
              *mean_data = data_or_null(mean), *rstd_data = data_or_null(rstd);
   const long long rows = r.rows, cols = r.cols;
   const bool vectors = rows_are_vectors(cols, {x, y, weight, bias});
-  const RowPlan plan = plan_rows(rows, cols, t, 4, size_of(t) == 2 ? 512 : 1024);
+  const int items = vectors || size_of(t) > 2 ? 4 : 2;
+  const RowPlan plan = plan_rows(rows, cols, t, items, items);
   if (y.numel() > 0)
     with_eps(t, attrs.get_double("eps"), [&](auto eps) {
       if (plan.items) {
@@ -187,7 +188,8 @@ void affine_gradients(BackwardContext& context, const Tensor& x, const Tensor& g
   finish_affine(context.device(), partial, dw, db, chunks, cols, t);
 }
 
-// How one pass makes all three gradients: `items` 0 where it cannot.
+// How one pass makes all three gradients: `items` 0 where it cannot. Each of the `blocks` leaves a
+// row of partial sums.
 struct FusedPlan {
   int items = 0;
   std::int64_t blocks = 0;
@@ -196,21 +198,21 @@ struct FusedPlan {
 
 FusedPlan plan_fused(const Rows& r, DType dtype) {
   constexpr std::int64_t kWarp = 32, kMostThreads = 512;
-  // Threads that keep a current large GPU busy; each block leaves a row of partial sums, so that
-  // rows must be many more than blocks.
-  constexpr std::int64_t kProcessors = 132, kLeastRows = 4, kMostBlocks = 5 * kProcessors;
-  const std::int64_t vectors = ceil_div(r.cols, vector_width(dtype));
+  // What keeps a current large GPU busy; rows must be many more than partial sums.
+  constexpr std::int64_t kProcessors = 132, kLeastRows = 4, kMostBlocks = 8 * kProcessors;
   FusedPlan plan;
-  // A half type's two vectors a thread would not fit into registers.
-  const bool half = size_of(dtype) == 2;
-  const int items = vectors > 128 && !half ? 2 : 1;
-  const std::int64_t resident = kProcessors * (half ? 1024 : 512);  // threads, by their registers
+  if (r.cols % vector_width(dtype) != 0) return plan;
+  const std::int64_t vectors = r.cols / vector_width(dtype);
+  const int items = vectors > 128 ? 2 : 1;
   const std::int64_t threads = ceil_div(ceil_div(vectors, items), kWarp) * kWarp;
   if (threads > kMostThreads) return plan;
+  // Threads of a processor, by their registers.
+  const bool half = size_of(dtype) == 2;
+  const std::int64_t resident = !half ? 640 : items == 1 ? 768 : 512;
   plan.items = items;
   plan.block = {static_cast<unsigned>(threads)};
-  plan.blocks = std::min(
-      {std::max<std::int64_t>(resident / threads, 1), kMostBlocks, ceil_div(r.rows, kLeastRows)});
+  plan.blocks = std::min({std::max<std::int64_t>(kProcessors * (resident / threads), 1),
+                          kMostBlocks, ceil_div(r.rows, kLeastRows)});
   return plan;
 }
 
@@ -219,13 +221,12 @@ void fused_gradients(BackwardContext& context, const FusedPlan& plan, const Tens
                      std::span<const Tensor> out, const Rows& r) {
   const DType t = x.dtype();
   const long long rows = r.rows, cols = r.cols, blocks = plan.blocks;
-  const bool vectors = rows_are_vectors(cols, {x, g, out[0], weight});
   const bool affine = out[1].defined() || out[2].defined();
   const Tensor partial = affine ? context.temporary({2, blocks, cols}, accumulator(t)) : Tensor();
   launch(context.device(), norm_kernel(expression("layer_norm_backward_fused", plan.items, t)),
          {static_cast<unsigned>(blocks)}, plan.block, 0, x.data(), g.data(), data_or_null(weight),
          mean.data(), rstd.data(), data_or_null(out[0]), data_or_null(partial), rows,
-         static_cast<int>(cols), vectors);
+         static_cast<int>(cols));
   if (affine) finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
 }
 
@@ -243,7 +244,8 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       if (out[i].defined()) fill_into(out[i], 0);
     return out;
   }
-  if (const FusedPlan fused = plan_fused(r, x.dtype()); fused.items) {
+  if (const FusedPlan fused = plan_fused(r, x.dtype());
+      fused.items && rows_are_vectors(r.cols, {x, g, weight})) {
     fused_gradients(context, fused, x, g, weight, mean, rstd, out, r);
     return out;
   }

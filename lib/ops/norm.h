@@ -16,13 +16,14 @@ bool is_aligned16(const void* p);
 bool rows_are_vectors(std::int64_t cols, std::initializer_list<Tensor> tensors);
 
 // Launch shape of a kernel that holds a row in registers: `items` vectors a thread, a warp a row
-// where that is enough (four rows a block), else a block a row.
+// where that is enough (four rows a block), else a block a row of `max_items`. Kernels exist for 1,
+// 2 and 4 items, with `warp_items` for each number up to it.
 struct RowPlan {
-  int items = 0;  // 0: the row does not fit `max_items` vectors in each of `most_threads`
+  int items = 0;  // 0: the row does not fit `max_items` vectors in each of 1024 threads
   driver::Dim3 grid, block;
 };
 RowPlan plan_rows(std::int64_t rows, std::int64_t cols, DType dtype, int max_items,
-                  std::int64_t most_threads = 1024);
+                  int warp_items = 0);
 
 // Launch shape of a kernel that takes a long row per block, and how many elements of each of its
 // `tensors` inputs it keeps in shared memory meanwhile: all, or whole strides of the block.
