@@ -32,6 +32,8 @@ void visit_row(Visit& v, Row& r) {
   v("times_us", r.times_us);
   v("flops", r.flops);
   v("bytes", r.bytes);
+  v.optional("written", r.written, -1.0);
+  v.optional("view", r.view, false);
   v("share_copy", r.share_copy);
   v("share_read", r.share_read);
   v("share_gemm_bf16", r.share_gemm_bf16);
@@ -104,11 +106,13 @@ void require_figures(const BenchRow& row) {
   for (const double t : row.times_us)
     check<FileError>(t >= row.min_us * (1 - 1e-9) && std::isfinite(t), name, ": a sample of ", t,
                      " us below the smallest of ", row.min_us, " us");
-  for (const double value : {row.flops, row.bytes, row.share_copy, row.share_read,
+  for (const double value : {row.flops, row.bytes, row.written, row.share_copy, row.share_read,
                              row.share_gemm_bf16, row.share_gemm_f32, row.share_datasheet_bandwidth,
                              row.share_datasheet_flops, row.sm_clock_mhz, row.power_w})
     check<FileError>((value >= 0 || value == -1) && std::isfinite(value), name, ": a figure of ",
                      value);
+  check<FileError>(row.written <= std::max(row.bytes, 0.0) || row.written == -1, name, ": ",
+                   row.written, " bytes written of ", row.bytes);
   check<FileError>(row.ratio == -1 ? row.ratio_min == -1 && row.ratio_max == -1
                                    : row.ratio_min > 0 && row.ratio_min <= row.ratio &&
                                          row.ratio <= row.ratio_max,
@@ -140,7 +144,13 @@ BenchRow parse_bench_row(const std::string& line) {
 std::string physical_violation(const BenchRow& row, const Datasheet& datasheet) {
   if (row.samples == 0) return "";
   const double seconds = row.min_us * 1e-6;
-  const double bandwidth = row.bytes / seconds, rate = row.flops / seconds;
+  // What is written may still lie in the L2 when the work is over; cold reads come from memory.
+  // Backward may find there what forward left.
+  const double may_stay = row.written < 0 ? row.bytes : row.written;
+  const double left = row.direction == "forward_backward" ? datasheet.l2_bytes : 0;
+  const double moved =
+      std::max(0.0, row.bytes - std::min(datasheet.l2_bytes, std::max(may_stay, 0.0)) - left);
+  const double bandwidth = moved / seconds, rate = row.flops / seconds;
   if (row.temperature == "cold" && datasheet.bytes_per_second > 0 &&
       bandwidth > datasheet.bytes_per_second)
     return str_cat(named(row), ": ", bandwidth * 1e-9, " GB/s cold, the memory's limit is ",
@@ -170,7 +180,7 @@ BenchRun read_bench(const std::string& folder) {
     throw FileError(str_cat(manifest, ": ", e.what()));
   }
   const std::string path = (root / "bench.jsonl").string();
-  run.rows = read_lines(path, parse_bench_row);
+  run.rows = read_lines(path, parse_bench_row, run.manifest.state == kRunning);
   std::map<std::array<std::string, 12>, std::size_t> seen;
   for (std::size_t i = 0; i < run.rows.size(); ++i) {
     const BenchRow& r = run.rows[i];

@@ -33,6 +33,10 @@ struct BenchRow {
   std::vector<double> times_us;  // the samples in the order they were taken; may be left out
   double flops = -1;             // of one run, by the op's formula
   double bytes = -1;             // every input read once, every output written once
+  double written = -1;           // those of `bytes` that are written
+  // A result is a view: of what was given (a gradient passed on as it is) or of something smaller
+  // (expanded). Its own bytes are not in `bytes`, which is 0 where nothing at all was moved.
+  bool view = false;
   // Shares of what the run's own probes reached, 1 is the roof.
   double share_copy = -1, share_read = -1, share_gemm_bf16 = -1, share_gemm_f32 = -1;
   double share_datasheet_bandwidth = -1, share_datasheet_flops = -1;
@@ -57,9 +61,11 @@ BenchRow parse_bench_row(const std::string& line);
 // apply to any dtype; 0 where unknown, and then nothing is checked against it.
 struct Datasheet {
   double bytes_per_second = 0, flops_per_second = 0;
+  double l2_bytes = 0;
 };
 // Why no such device can have done this in the fastest sample's time; empty where it can. Cold rows
-// are held to the memory's bandwidth; the data of hot ones may come from a cache.
+// are held to the memory's bandwidth, less what of their writes the L2 can hold, and less what
+// backward may find there of its forward; the data of hot ones may come from a cache.
 std::string physical_violation(const BenchRow& row, const Datasheet& datasheet);
 
 // A folder of one bench run: run.json and bench.jsonl.

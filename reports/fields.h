@@ -26,6 +26,11 @@ class FieldWriter {
     json[name] = value;
   }
   void operator()(const char* name, double value) { json[name] = number(value); }
+  // A field that a line may lack: then it has the value `absent`, which is never written.
+  template <class T>
+  void optional(const char* name, const T& value, const T& absent) {
+    if (value != absent) (*this)(name, value);
+  }
   void operator()(const char* name, const std::vector<double>& values) {
     json[name] = OrderedJson::array();
     for (const double value : values) json[name].push_back(number(value));
@@ -78,6 +83,11 @@ class FieldReader {
     const OrderedJson& value = take(name);
     require(value.is_array(), name, "a list of numbers");
     for (const OrderedJson& item : value) to.push_back(number(item, name));
+  }
+  template <class T>
+  void optional(const char* name, T& to, const T& absent) {
+    to = absent;
+    if (json_.contains(name)) (*this)(name, to);
   }
   // Every key was one we know: a field that a reader drops in silence is a claim lost.
   void finish() const {
@@ -137,13 +147,15 @@ inline OrderedJson parse_strictly(const std::string& text, const char* what) {
 }
 
 // Calls `parse_one` for every line of the file; errors get its name and the line's number.
+// `running`: nobody has ended the run, so that its last line may be half a line.
 template <class Parse>
-auto read_lines(const std::string& path, Parse parse_one) {
+auto read_lines(const std::string& path, Parse parse_one, bool running = false) {
   std::vector<decltype(parse_one(std::string()))> out;
   std::ifstream in(path, std::ios::binary);
   check<FileError>(bool(in), path, ": cannot be opened");
   std::string line;
   for (int number = 1; std::getline(in, line); ++number) {
+    if (running && in.eof()) break;
     try {
       out.push_back(parse_one(line));
     } catch (const FileError& e) {

@@ -44,7 +44,10 @@ Run read_run(const std::string& folder) {
     throw FileError(str_cat(manifest.string(), ": ", why));
   }
   const auto records = root / "records.jsonl";
-  run.records = read_lines(records.string(), parse_record);
+  const bool running = run.manifest.state == kRunning;
+  // Killed before its first record, a run has none.
+  if (!running || std::filesystem::exists(records))
+    run.records = read_lines(records.string(), parse_record, running);
   require_one_device(records, run.records, run.manifest);
   for (std::size_t i = 0; i < run.records.size(); ++i) {
     // The ledger is the simulator's own word: it never proves a GPU.
@@ -55,7 +58,7 @@ Run read_run(const std::string& folder) {
   }
   const auto kills = root / "kills.jsonl";
   if (std::filesystem::exists(kills)) {
-    run.kills = read_lines(kills.string(), parse_kill);
+    run.kills = read_lines(kills.string(), parse_kill, running);
     require_one_device(kills, run.kills, run.manifest);
   }
   return run;

@@ -77,6 +77,7 @@ void visit_manifest(Visit& v, M& m) {
   v("seed", m.seed);
   v("seconds", m.seconds);
   v("planned", m.planned);
+  v.optional("state", m.state, std::string());
   v("ops", m.ops);
   v("checks", m.checks);
   v("exported_kernels", m.exported_kernels);
@@ -224,6 +225,8 @@ RunManifest parse_manifest(const std::string& text) {
   RunManifest run;
   visit_manifest(reader, run);
   reader.finish();
+  check<FileError>(run.state.empty() || run.state == kRunning, "run: state is \"", run.state,
+                   "\", not \"", kRunning, "\"");
   check<FileError>(run.device_kind == "gpu" || run.device_kind == "simulated",
                    "run: device_kind is \"", run.device_kind, "\", not gpu or simulated");
   return run;

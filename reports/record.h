@@ -11,6 +11,7 @@
 namespace flame::records {
 
 inline constexpr const char* kSchema = "flame-record/1";
+inline constexpr const char* kRunning = "running";  // RunManifest::state
 
 enum class Verdict : unsigned char { kPass, kFail, kNotRun };
 const char* to_string(Verdict v);
@@ -56,6 +57,9 @@ struct RunManifest {
   std::uint64_t seed = 0;
   double seconds = 0;
   std::int64_t planned = 0;  // checks that the plan holds: what is missing counts against it
+  // "running" from the first line on until the run has ended; then empty. A run that was killed
+  // leaves what it found, and its pages say that it is incomplete.
+  std::string state;
   std::vector<OpInfo> ops;
   std::vector<std::string> checks;
   std::vector<std::string> exported_kernels;

@@ -126,7 +126,7 @@ Pages make_pages(const Run& run, Time now) {
   pages.html = render("page.html", make_view(run, s, now, Format::kHtml));
   pages.markdown = render("page.md", make_view(run, s, now, Format::kMarkdown));
   pages.summary_markdown = summary_table(run, s, now);
-  const std::string state = s.state == State::kHoles ? "holes" : to_string(s.state);
+  const std::string state = style_of(s.state);
   pages.status_svg =
       badge("flame on " + (s.gpu ? run.manifest.device_name : std::string("simulator")),
             str_cat(to_string(s.state), " · ", format_count(s.all.passed), " checks"), state);

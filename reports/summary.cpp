@@ -125,8 +125,9 @@ void add_holes(const Run& run, Summary& s) {
                    [](const Hole& a, const Hole& b) { return a.count > b.count; });
 }
 
-State state_of(const Summary& s) {
+State state_of(const Run& run, const Summary& s) {
   if (s.all.failed > 0 || s.kills.survived > 0) return State::kFail;
+  if (!run.manifest.state.empty()) return State::kIncomplete;
   if (s.all.passed == 0) return State::kEmpty;
   if (s.missing > 0 || s.all.not_run > 0) return State::kHoles;
   return State::kPass;
@@ -187,8 +188,14 @@ const char* to_string(State state) {
       return "empty";
     case State::kFail:
       return "fail";
+    case State::kIncomplete:
+      return "incomplete";
   }
   return "";
+}
+
+const char* style_of(State state) {
+  return state == State::kHoles || state == State::kIncomplete ? "holes" : to_string(state);
 }
 
 bool is_forward_check(std::string_view check) {
@@ -207,7 +214,7 @@ Summary summarise(const Run& run) {
   add_holes(run, s);
   s.planned = std::max(run.manifest.planned, s.all.total());
   s.missing = s.planned - s.all.total();
-  s.state = state_of(s);
+  s.state = state_of(run, s);
   s.gpu = run.manifest.device_kind == "gpu";
   s.gpu_proof = s.gpu && std::any_of(run.records.begin(), run.records.end(), [](const Record& r) {
                   return r.witness == "cupti" && !r.kernels.empty();

@@ -33,9 +33,12 @@ struct Tally {
   double worst_r() const { return worst ? worst->r : -1; }
 };
 
-// How the run stands. kPass needs every planned check recorded and passed.
-enum class State : unsigned char { kPass, kHoles, kEmpty, kFail };
-const char* to_string(State state);  // "pass", "pass with holes", "empty", "fail"
+// How the run stands. kPass needs every planned check recorded and passed; kIncomplete: it had not
+// ended when it was read, or was killed.
+enum class State : unsigned char { kPass, kHoles, kEmpty, kFail, kIncomplete };
+// "pass", "pass with holes", "empty", "fail", "incomplete"
+const char* to_string(State state);
+const char* style_of(State state);  // the page's class: "pass", "holes", "empty", "fail"
 
 struct KillTally {
   std::int64_t killed = 0, survived = 0, not_worn = 0;

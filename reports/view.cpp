@@ -242,7 +242,7 @@ kainjow::mustache::data make_view(const Run& run, const Summary& s, Time now, Fo
   const records::RunManifest& m = run.manifest;
   View view;
   view["style"] = template_text("style.css");
-  view["state"] = s.state == State::kHoles ? "holes" : to_string(s.state);
+  view["state"] = style_of(s.state);
   view["word"] = to_string(s.state);
   view["device"] = m.device_name;
   view["sentence"] = verdict_sentence(run, s);

@@ -321,9 +321,7 @@ Summary kill_matrix(const VerifyOptions& options) {
   fleet.items = pairs.size();
   fleet.in_process = options.in_process;
   fleet.start = [&] { return std::make_unique<KillWorker>(options, pairs); };
-  fleet.on_hello = [&](const std::string& hello) {
-    if (summary.manifest.device_kind.empty()) summary.manifest = records::parse_manifest(hello);
-  };
+  fleet.on_hello = [&](const std::string& hello) { started(summary, options, hello); };
   fleet.on_result = [&](std::size_t, const std::string& line) {
     const Kill kill = records::parse_kill(line);
     count(summary, kill.verdict);

@@ -131,9 +131,7 @@ Summary false_alarms(const VerifyOptions& options, std::int64_t n_seeds) {
   fleet.items = chunks.size();
   fleet.in_process = options.in_process;
   fleet.start = [&] { return std::make_unique<SeedWorker>(options, chunks); };
-  fleet.on_hello = [&](const std::string& hello) {
-    if (summary.manifest.device_kind.empty()) summary.manifest = records::parse_manifest(hello);
-  };
+  fleet.on_hello = [&](const std::string& hello) { started(summary, options, hello); };
   fleet.on_result = [&](std::size_t, const std::string& line) {
     const Record record = records::parse_record(line);
     auto [it, is_new] = by_op.try_emplace(record.op, record);

@@ -44,10 +44,15 @@ void RunFolder::write(const records::Kill& kill) {
   write_line(files_->kills, files_->folder / "kills.jsonl", records::to_line(kill));
 }
 void RunFolder::write(const records::RunManifest& manifest) {
-  const auto path = files_->folder / "run.json";
-  std::ofstream file(path, std::ios::trunc);
+  // Whole or not at all: it is written at the start and again at the end.
+  const auto path = files_->folder / "run.json", fresh = files_->folder / "run.json.new";
+  std::ofstream file(fresh, std::ios::trunc);
   file << records::to_json(manifest) << '\n' << std::flush;
-  check<FileError>(file.good(), "run folder: ", path.string(), " cannot be written");
+  check<FileError>(file.good(), "run folder: ", fresh.string(), " cannot be written");
+  file.close();
+  std::error_code error;
+  std::filesystem::rename(fresh, path, error);
+  check<FileError>(!error, "run folder: ", path.string(), ": ", error.message());
 }
 
 }  // namespace flame::conformance

@@ -165,6 +165,13 @@ void count(Summary& summary, Verdict verdict) {
                                  : summary.not_run);
 }
 
+void started(Summary& summary, const VerifyOptions& options, const std::string& hello) {
+  if (!summary.manifest.device_kind.empty()) return;
+  summary.manifest = records::parse_manifest(hello);
+  summary.manifest.planned = summary.planned;
+  if (options.on_start) options.on_start(summary.manifest);
+}
+
 const char* to_string(Level level) { return level == Level::kQuick ? "quick" : "full"; }
 
 int Summary::exit_code() const { return failed > 0 ? 1 : passed > 0 ? 0 : 4; }

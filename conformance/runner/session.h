@@ -26,5 +26,7 @@ std::unique_ptr<Rig> open_rig(const VerifyOptions& options);
 bool device_works(Rig& rig);
 
 void count(Summary& summary, records::Verdict verdict);
+// A worker said its hello; the first one's is the run's manifest, which `on_start` is given.
+void started(Summary& summary, const VerifyOptions& options, const std::string& hello);
 
 }  // namespace flame::conformance

@@ -63,9 +63,7 @@ Summary verify(const VerifyOptions& options) {
   fleet.items = items.size();
   fleet.in_process = options.in_process;
   fleet.start = [&] { return std::make_unique<CheckWorker>(options, items); };
-  fleet.on_hello = [&](const std::string& hello) {
-    if (summary.manifest.device_kind.empty()) summary.manifest = records::parse_manifest(hello);
-  };
+  fleet.on_hello = [&](const std::string& hello) { started(summary, options, hello); };
   fleet.on_result = [&](std::size_t, const std::string& line) {
     const Record record = records::parse_record(line);
     count(summary, record.verdict);

@@ -33,6 +33,9 @@ struct VerifyOptions {
   // fails the item it was on, and the others go on.
   int jobs = 0;
   bool in_process = false;  // no worker processes: for debuggers and tests
+  // Called once, when the device is known and before the first record: the manifest with what is
+  // planned.
+  std::function<void(const records::RunManifest&)> on_start = {};
   // Called in this process, `record` and `kill` in plan order, `progress` whenever one ends.
   std::function<void(const records::Record&)> on_record = {};
   std::function<void(const records::Kill&)> on_kill = {};

@@ -113,9 +113,14 @@ std::string to_json(const NightReport& report) {
     out[name] = Json::array();
     for (const SeriesVerdict& v : *list) out[name].push_back(series_of(v));
   }
-  out["missed_floors"] = Json::array();
-  for (const MissedFloor& m : report.missed)
-    out["missed_floors"].push_back({{"floor", m.floor}, {"row", m.row}, {"why", m.why}});
+  for (const auto& [name, list] : {std::pair("missed_floors", &report.missed),
+                                   std::pair("missed_targets", &report.missed_targets)}) {
+    out[name] = Json::array();
+    for (const MissedFloor& m : *list)
+      out[name].push_back(
+          {{"floor", m.floor}, {"row", m.row}, {"why", m.why}, {"because", m.because}});
+  }
+  out["targets_reached"] = report.targets_reached;
   out["idle_floors"] = report.idle_floors;
   out["drifts"] = Json::array();
   for (const Drift& d : report.drifts)

@@ -61,6 +61,8 @@ RunInput read_input(const std::string& folder) {
     input.manifest = std::move(run.manifest);
     input.records = std::move(run.records);
   }
+  check<FileError>(input.manifest.state.empty(), folder,
+                   ": the run has not ended, or was killed: it is no night");
   return input;
 }
 

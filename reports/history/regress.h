@@ -31,7 +31,7 @@ struct SeriesVerdict {
   bool ours() const { return key.implementation == "flame" && key.op != records::kRoofOp; }
 };
 struct MissedFloor {
-  std::string floor, row, why;
+  std::string floor, row, why, because;
 };
 struct Drift {
   std::string op, check, dtype, device_name;
@@ -42,7 +42,8 @@ struct NightReport {
   std::string night;  // the newest in the history
   std::vector<SeriesVerdict> series, probes;
   std::size_t ended = 0;  // series whose driver, CUDA, GPU or harness is not the newest run's
-  std::vector<MissedFloor> missed;
+  std::vector<MissedFloor> missed, missed_targets;
+  std::size_t targets_reached = 0;
   std::vector<std::string> idle_floors;  // that no row of the night is held to
   std::vector<Drift> drifts;
   bool machine_moved() const;

@@ -11,21 +11,25 @@ namespace flame::history {
 namespace {
 
 using Text = std::pair<const char*, std::string Floor::*>;
-constexpr std::array<Text, 7> kPatterns{{{"op", &Floor::op},
-                                         {"case", &Floor::case_name},
-                                         {"direction", &Floor::direction},
-                                         {"dtype", &Floor::dtype},
-                                         {"compute_mode", &Floor::compute_mode},
-                                         {"temperature", &Floor::temperature},
-                                         {"gpu", &Floor::gpu}}};
+constexpr std::array<Text, 9> kTexts{{{"op", &Floor::op},
+                                      {"case", &Floor::case_name},
+                                      {"direction", &Floor::direction},
+                                      {"dtype", &Floor::dtype},
+                                      {"compute_mode", &Floor::compute_mode},
+                                      {"temperature", &Floor::temperature},
+                                      {"gpu", &Floor::gpu},
+                                      {"peer", &Floor::peer},
+                                      {"because", &Floor::because}}};
 using Limit = std::pair<const char*, double Floor::*>;
-constexpr std::array<Limit, 7> kLimits{{{"min_share_copy", &Floor::min_share_copy},
+constexpr std::array<Limit, 9> kLimits{{{"min_share_copy", &Floor::min_share_copy},
                                         {"min_share_read", &Floor::min_share_read},
                                         {"min_share_gemm_bf16", &Floor::min_share_gemm_bf16},
                                         {"min_share_gemm_f32", &Floor::min_share_gemm_f32},
                                         {"min_gbps", &Floor::min_gbps},
                                         {"min_tflops", &Floor::min_tflops},
-                                        {"max_us", &Floor::max_us}}};
+                                        {"max_us", &Floor::max_us},
+                                        {"min_ratio", &Floor::min_ratio},
+                                        {"min_mean_ratio", &Floor::min_mean_ratio}}};
 
 [[noreturn]] void refuse(const std::string& path, const toml::source_region& at,
                          const std::string& why) {
@@ -39,26 +43,35 @@ auto* find(const List& list, const std::string& name) {
   return static_cast<decltype(&*list.begin())>(nullptr);
 }
 
-Floor read_floor(const std::string& path, const toml::table& table) {
+double positive(const std::string& path, const std::string& name, const toml::node& node) {
+  const auto value = node.value<double>();
+  if (!node.is_number() || !(*value > 0)) refuse(path, node.source(), name + " is not positive");
+  return *value;
+}
+
+Floor read_floor(const std::string& path, const toml::table& table, bool target) {
   Floor floor;
+  floor.target = target;
   bool limited = false;
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
-    if (const Text* pattern = find(kPatterns, name)) {
+    if (const Text* pattern = find(kTexts, name)) {
       const auto text = node.value_exact<std::string>();
       if (!text) refuse(path, node.source(), name + " is not a string");
       floor.*pattern->second = *text;
     } else if (const Limit* limit = find(kLimits, name)) {
-      const auto value = node.value<double>();
-      if (!node.is_number() || !(*value > 0))
-        refuse(path, node.source(), name + " is not positive");
-      floor.*limit->second = *value;
+      floor.*limit->second = positive(path, name, node);
       limited = true;
+    } else if (name == "least_bytes") {
+      floor.least_bytes = positive(path, name, node);
     } else {
       refuse(path, node.source(), "unknown key \"" + name + "\"");
     }
   }
   if (!limited) refuse(path, table.source(), "a floor without a limit");
+  if (floor.because.empty()) refuse(path, table.source(), "a floor without \"because\"");
+  if (floor.wants_peer() == floor.peer.empty())
+    refuse(path, table.source(), "\"peer\" goes with \"min_ratio\" or \"min_mean_ratio\"");
   return floor;
 }
 
@@ -70,11 +83,14 @@ bool Floor::matches(const records::BenchRow& row) const {
       {&dtype, &row.dtype}, {&compute_mode, &row.compute_mode}, {&temperature, &row.temperature},
       {&gpu, &row.gpu}};
   for (const auto& [pattern, text] : pairs)
-    if (!pattern->empty() && fnmatch(pattern->c_str(), text->c_str(), 0) != 0) return false;
-  return true;
+    if (!pattern->empty() && fnmatch(pattern->c_str(), text->c_str(), FNM_EXTMATCH) != 0)
+      return false;
+  // What was not measured is held; what moves nothing, being a view, is held to no rate.
+  if (row.samples == 0) return true;
+  return (least_bytes == 0 || row.bytes >= least_bytes) && !(row.view && row.bytes == 0);
 }
 
-std::string Floor::missed_by(const records::BenchRow& row) const {
+std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
   if (row.samples == 0) return "not measured: " + row.reason;
   const std::tuple<const char*, double, double> lower[] = {
       {"share of copy", min_share_copy, row.share_copy},
@@ -85,6 +101,9 @@ std::string Floor::missed_by(const records::BenchRow& row) const {
       {"TFLOP/s", min_tflops, row.tflops()}};
   for (const auto& [what, limit, value] : lower)
     if (limit > 0 && !(value >= limit)) return str_cat(what, " is ", value, ", floor ", limit);
+  if (min_ratio > 0 && !(ratio >= min_ratio))
+    return str_cat("the fastest of ", peer, " takes ", ratio, " times as long, at least ",
+                   min_ratio);
   if (max_us > 0 && !(row.median_us <= max_us))
     return str_cat(row.median_us, " us, at most ", max_us);
   return "";
@@ -92,8 +111,9 @@ std::string Floor::missed_by(const records::BenchRow& row) const {
 
 std::string Floor::name() const {
   std::string out;
-  for (const auto& [key, member] : kPatterns)
-    if (!(this->*member).empty()) out += (out.empty() ? "" : " ") + this->*member;
+  for (const auto& [key, member] : kTexts)
+    if (!(this->*member).empty() && member != &Floor::because)
+      out += (out.empty() ? "" : " ") + this->*member;
   return out.empty() ? "everything" : out;
 }
 
@@ -103,12 +123,14 @@ Thresholds read_thresholds(const std::string& path) {
     const toml::table file = toml::parse_file(path);
     for (const auto& [key, node] : file) {
       const toml::array* list = node.as_array();
-      if (key.str() != "floor" || !list)
+      const bool target = key.str() == "target";
+      if ((key.str() != "floor" && !target) || !list)
         refuse(path, node.source(),
-               "only [[floor]] tables are known, not \"" + std::string(key.str()) + "\"");
+               "only [[floor]] and [[target]] tables are known, not \"" + std::string(key.str()) +
+                   "\"");
       for (const toml::node& item : *list) {
         if (!item.is_table()) refuse(path, item.source(), "a floor is not a table");
-        out.floors.push_back(read_floor(path, *item.as_table()));
+        out.floors.push_back(read_floor(path, *item.as_table(), target));
       }
     }
   } catch (const toml::parse_error& e) {

@@ -1,4 +1,4 @@
-// Absolute floors: what a figure must reach from the first night on, whatever its history says.
+// Floors and targets: what a figure must reach from the first night on, whatever its history says.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,23 +7,35 @@
 
 namespace flame::history {
 
-// Names are shell patterns; an empty one matches everything. Limits that are -1 do not apply.
+// Names are shell patterns, also "@(sum|mean)"; an empty one matches everything. Limits that are -1
+// do not apply. Only FLAME's own rows are held to anything.
 struct Floor {
   std::string op, case_name, direction, dtype, compute_mode, temperature, gpu;
+  double least_bytes = 0;  // rows that move less are not held
   double min_share_copy = -1, min_share_read = -1, min_share_gemm_bf16 = -1,
          min_share_gemm_f32 = -1;
   double min_gbps = -1, min_tflops = -1, max_us = -1;
+  // The time of the fastest implementation that matches `peer` over FLAME's: of every row, and in
+  // the geometric mean of all rows that are held.
+  std::string peer;
+  double min_ratio = -1, min_mean_ratio = -1;
+  std::string because;  // why this number; never empty
+  bool target = false;  // aimed at: missing it is told and fails nothing
+
   bool matches(const records::BenchRow& row) const;
-  // Why the row is below; empty where it is not. A figure that the row lacks is below.
-  std::string missed_by(const records::BenchRow& row) const;
+  bool wants_peer() const { return min_ratio > 0 || min_mean_ratio > 0; }
+  // Why the row is below; empty where it is not. A figure that the row lacks is below. `ratio`: to
+  // the fastest of the peers, where wants_peer().
+  std::string missed_by(const records::BenchRow& row, double ratio) const;
   std::string name() const;  // "softmax forward float32"
 };
 
 struct Thresholds {
-  std::vector<Floor> floors;
+  std::vector<Floor> floors;  // and targets, in the order of the file
 };
-// A TOML file of [[floor]] tables, keys named as above. Throws FileError naming file and line on an
-// unknown key, a value of another type and a floor without a limit.
+// A TOML file of [[floor]] and [[target]] tables, keys named as above. Throws FileError naming file
+// and line on an unknown key, a value of another type, a ratio without a peer, one without a limit
+// and one without a reason.
 Thresholds read_thresholds(const std::string& path);
 
 }  // namespace flame::history

@@ -57,6 +57,15 @@ TEST(BenchItems, AViewDoesNotHideAWayThatDidTheWork) {
   EXPECT_EQ(items.items[0].peers[0].best->implementation, "pytorch_eager");
 }
 
+TEST(BenchItems, WhoSaysThatItIsAViewIsOneUnlessFlamesIsToo) {
+  BenchRun run = a_run();
+  run.rows[6].view = true;
+  EXPECT_TRUE(collect_items(run).items[1].peers[0].impossible);
+  run.rows[5].view = true;
+  EXPECT_EQ(run.rows[5].implementation, "flame");
+  EXPECT_FALSE(collect_items(run).items[1].peers[0].impossible);
+}
+
 TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
   for (const double r : {1.5, std::nan(""), std::numeric_limits<double>::infinity()}) {
     BenchRun run = a_run();

@@ -137,6 +137,38 @@ TEST(BenchRecordTest, NothingIsFasterThanTheDevice) {
   EXPECT_EQ(physical_violation(row, {}), "") << "nothing is known of this device";
 }
 
+TEST(BenchRecordTest, WritesMayStayInTheCacheAndColdReadsMayNot) {
+  const Datasheet sheet{4.8e12, 989e12, 60e6};
+  BenchRow row = a_row();
+  row.direction = "forward";
+  row.min_us = 10;  // 48 MB
+  row.bytes = 64e6;
+  row.written = 0;
+  EXPECT_NE(physical_violation(row, sheet), "") << "64 MB read";
+  row.written = 16.1e6;
+  EXPECT_EQ(physical_violation(row, sheet), "") << "16 MB of them written, and still in the L2";
+  row.bytes = 120e6;
+  row.written = 64e6;
+  EXPECT_NE(physical_violation(row, sheet), "") << "60 MB may stay, 60 came and went";
+  row.direction = "forward_backward";
+  EXPECT_EQ(physical_violation(row, sheet), "") << "backward may find what forward read";
+  row.bytes = row.written = 0;
+  row.view = true;
+  EXPECT_EQ(physical_violation(row, sheet), "") << "a view moves nothing";
+}
+
+TEST(BenchRecordTest, FieldsThatALineMayLackAreReadBack) {
+  BenchRow row = a_row();
+  EXPECT_EQ(to_line(row).find("view"), std::string::npos);
+  EXPECT_EQ(parse_bench_row(to_line(row)).written, -1);
+  row.view = true;
+  row.written = 1e8;
+  EXPECT_TRUE(parse_bench_row(to_line(row)).view);
+  EXPECT_EQ(parse_bench_row(to_line(row)).written, 1e8);
+  row.written = 3e8;  // of 2e8
+  EXPECT_THROW(parse_bench_row(to_line(row)), FileError);
+}
+
 TEST(BenchRecordTest, ErrorsNameFileAndLine) {
   const auto root = std::filesystem::path(::testing::TempDir()) / "flame_bench_record";
   std::filesystem::remove_all(root);

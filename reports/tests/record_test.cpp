@@ -229,6 +229,19 @@ TEST_F(Folder, ErrorsNameTheFileAndTheLine) {
   EXPECT_NE(error().find("records.jsonl:2"), std::string::npos);
 }
 
+TEST_F(Folder, ARunThatNobodyEndedIsReadUpToItsLastWholeLine) {
+  RunManifest running = sample_manifest();
+  running.state = kRunning;
+  write("run.json", to_json(running));
+  EXPECT_TRUE(read_run(root_.string()).records.empty());
+  const std::string line = to_line(sample());
+  write("records.jsonl", line + "\n" + line.substr(0, line.size() / 2));
+  EXPECT_EQ(read_run(root_.string()).records.size(), 1u);
+  running.state = "sleeping";
+  write("run.json", to_json(running));
+  EXPECT_NE(error().find("sleeping"), std::string::npos);
+}
+
 TEST_F(Folder, NeverTakesASimulatedRecordForAGpuRun) {
   write("run.json", to_json(sample_manifest()));
   Record r = sample();

@@ -118,6 +118,15 @@ TEST(Summary, OnlyAWholeRunPasses) {
   EXPECT_EQ(summarise(run).state, State::kEmpty);
 }
 
+TEST(Summary, ARunThatNobodyEndedIsIncomplete) {
+  records::Run run = gpu_run();
+  run.manifest.state = records::kRunning;
+  EXPECT_EQ(summarise(run).state, State::kIncomplete) << "although every record is there";
+  EXPECT_TRUE(verdict_line(run, summarise(run)).starts_with("INCOMPLETE: "));
+  run.records.push_back(record("alpha", "forward", 7, Verdict::kFail));
+  EXPECT_EQ(summarise(run).state, State::kFail);
+}
+
 TEST(Summary, ASurvivorFailsTheRun) {
   records::Run run = gpu_run();
   run.kills = {kill("zeros", "alpha", Verdict::kPass), kill("zeros", "beta", Verdict::kFail),

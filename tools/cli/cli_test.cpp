@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -42,7 +43,7 @@ class Cli : public ::testing::Test {
   void TearDown() override { fs::remove_all(root_); }
 
   // Without a shell: what is given is what the program gets.
-  Result flame(std::vector<std::string> args) {
+  pid_t start(std::vector<std::string> args) {
     const fs::path out = root_ / "stdout", err = root_ / "stderr";
     args.insert(args.begin(), "flame");
     const pid_t child = fork();
@@ -58,9 +59,13 @@ class Cli : public ::testing::Test {
       execv(FLAME_PROGRAM, argv.data());
       _exit(127);
     }
+    return child;
+  }
+  Result flame(std::vector<std::string> args) {
     int status = 0;
-    waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(out), read_text(err)};
+    waitpid(start(std::move(args)), &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(root_ / "stdout"),
+            read_text(root_ / "stderr")};
   }
   bool has_gpu() { return flame({"doctor", "--quiet"}).code == 0; }
 
@@ -215,6 +220,21 @@ TEST_F(Cli, VerifyWritesRecordsAndReportReadsThem) {
   EXPECT_NE(report.out.find("on simulated device"), std::string::npos);
   for (const char* page : {"report.html", "report.md", "summary.md", "status.svg"})
     EXPECT_TRUE(fs::exists(fs::path(out) / page)) << page;
+}
+
+TEST_F(Cli, AVerifyThatWasKilledIsReportedAsIncomplete) {
+  const fs::path out = root_ / "run";
+  const pid_t child = start({"verify", "--device", "sim", "--level", "full", "--jobs", "1",
+                             "--dtype", "float32", "--out", out.string()});
+  for (int i = 0; i < 500 && read_text(out / "records.jsonl").empty(); ++i) usleep(20000);
+  kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "it had ended before";
+  const Result r = flame({"report", out.string()});
+  EXPECT_EQ(r.code, 4) << r.err;
+  EXPECT_NE(r.out.find("INCOMPLETE: "), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("without a record"), std::string::npos) << r.out;
 }
 
 TEST_F(Cli, ReportRefusesADamagedRun) {

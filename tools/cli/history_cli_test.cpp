@@ -107,7 +107,8 @@ TEST_F(HistoryCli, AFewNightsAreInconclusiveButFloorsHold) {
   const std::string database = recorded(3, 0);
   EXPECT_EQ(flame("regress " + database).code, 4);
   const fs::path floors = root_ / "floors.toml";
-  std::ofstream(floors) << "[[floor]]\nop = \"exp\"\nmin_share_copy = 0.99\n";
+  std::ofstream(floors) << "[[floor]]\nop = \"exp\"\nmin_share_copy = 0.99\n"
+                        << "because = \"measured\"\n";
   const Result r = flame("regress " + database + " --thresholds " + floors.string());
   EXPECT_EQ(r.code, 1);
   EXPECT_NE(r.out.find("share of copy is 0.95, floor 0.99"), std::string::npos) << r.out;

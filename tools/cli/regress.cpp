@@ -49,7 +49,13 @@ void print(const history::NightReport& report, bool all) {
     std::cout << '\n';
   }
   for (const history::MissedFloor& m : report.missed)
-    std::cout << paint("floor", Colour::kRed) << ": " << m.row << ": " << m.why << '\n';
+    std::cout << paint("floor", Colour::kRed) << ": " << m.row << ": " << m.why << " (" << m.because
+              << ")\n";
+  for (const history::MissedFloor& m : report.missed_targets)
+    std::cout << paint("target", Colour::kYellow) << ": " << m.row << ": " << m.why << '\n';
+  if (report.targets_reached + report.missed_targets.size() > 0)
+    std::cout << "targets: " << report.targets_reached << " reached, "
+              << report.missed_targets.size() << " missed\n";
   for (const std::string& floor : report.idle_floors)
     std::cout << paint("floor", Colour::kYellow) << ": nothing of the night is held to: " << floor
               << '\n';
@@ -105,7 +111,7 @@ Command add_regress(CLI::App& root) {
   CLI::App* app = root.add_subcommand("regress", "The newest night of a history, judged");
   auto options = std::make_shared<Options>();
   app->add_option("database", options->database, "What flame record keeps")->required();
-  app->add_option("--thresholds", options->thresholds, "TOML file of absolute floors");
+  app->add_option("--thresholds", options->thresholds, "TOML file of absolute floors and targets");
   app->add_option("--fail-on", options->fail_on, "What exits with 1")
       ->check(CLI::IsMember({"confirmed", "suspect"}))
       ->capture_default_str();

@@ -36,6 +36,7 @@ int report_checks(const std::string& folder) {
     case reports::State::kFail:
       return kFailure;
     case reports::State::kEmpty:
+    case reports::State::kIncomplete:
       return kInconclusive;
     case reports::State::kPass:
     case reports::State::kHoles:

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "lib/core/error.h"
 #include "lib/driver/driver.h"
@@ -61,10 +62,19 @@ VerifyOptions complete(const Asked& asked) {
 // Keeps what the suite hands out, in memory and in the folder when there is one.
 class Sink {
  public:
-  explicit Sink(const std::string& out) {
+  Sink(const std::string& out, bool only_fakes) : only_fakes_(only_fakes) {
     if (!out.empty()) folder_.emplace(out);
   }
   void listen(VerifyOptions& options) {
+    // From here on whoever stops the run leaves a folder that says that it is incomplete.
+    options.on_start = [this, checks = true](const records::RunManifest& m) mutable {
+      if (!folder_ || !std::exchange(checks, false)) return;
+      records::RunManifest running = m;
+      running.state = records::kRunning;
+      if (only_fakes_) running.planned = 0;
+      complete_manifest(running);
+      folder_->write(running);
+    };
     options.on_record = [this](const records::Record& r) {
       if (folder_) folder_->write(r);
       run.records.push_back(r);
@@ -85,6 +95,7 @@ class Sink {
   records::Run run;
 
  private:
+  bool only_fakes_;
   std::optional<conformance::RunFolder> folder_;
   Progress progress_;
 };
@@ -173,7 +184,7 @@ int worst_code(int a, int b) {
 
 int verify(const Asked& asked) {
   VerifyOptions options = complete(asked);
-  Sink sink(asked.out);
+  Sink sink(asked.out, asked.only_fakes);
   sink.listen(options);
   std::optional<int> code;
   const auto took = [&](const conformance::Summary& s) {

@@ -186,24 +186,89 @@ TEST_F(RegressTest, AnEmptyHistoryIsAnError) { EXPECT_THROW(judged(), ValueError
 
 TEST_F(RegressTest, FloorsHoldFromTheFirstNight) {
   store_->record(bench_input(0, {bench_row("exp", 210), bench_row("log", 220)}));
-  const auto with = [&](const std::string& text) { return judged(read_thresholds(file(text))); };
-  EXPECT_TRUE(with("[[floor]]\nop = \"exp\"\nmin_share_copy = 0.95\n").missed.empty());
-  NightReport report = with("[[floor]]\nop = \"*\"\nmin_share_copy = 0.97\n");
-  EXPECT_EQ(report.missed.size(), 2u);
+  const auto with = [&](const std::string& text) {
+    return judged(read_thresholds(file("[[floor]]\nbecause = \"measured\"\n" + text)));
+  };
+  EXPECT_TRUE(with("op = \"exp\"\nmin_share_copy = 0.95\n").missed.empty());
+  NightReport report = with("op = \"*\"\nmin_share_copy = 0.97\n");
+  ASSERT_EQ(report.missed.size(), 2u);
+  EXPECT_EQ(report.missed[0].because, "measured");
   EXPECT_EQ(outcome_of(report, FailOn::kConfirmed), Outcome::kFail);
-  EXPECT_EQ(with("[[floor]]\nmax_us = 215\n").missed.size(), 1u);
-  EXPECT_EQ(with("[[floor]]\nop = \"log\"\nmin_tflops = 1\n").missed.size(), 1u)
+  EXPECT_EQ(with("max_us = 215\n").missed.size(), 1u);
+  EXPECT_EQ(with("op = \"@(exp|log)\"\nmax_us = 1\n").missed.size(), 2u);
+  EXPECT_EQ(with("least_bytes = 1e12\nmax_us = 1\n").missed.size(), 0u);
+  EXPECT_EQ(with("op = \"log\"\nmin_tflops = 1\n").missed.size(), 1u)
       << "a figure that is not there is below any floor";
-  report = with("[[floor]]\nop = \"softmax\"\nmax_us = 1\n");
+  report = with("op = \"softmax\"\nmax_us = 1\n");
   EXPECT_TRUE(report.missed.empty());
   EXPECT_EQ(report.idle_floors.size(), 1u);
 }
 
+TEST_F(RegressTest, ATargetIsToldAndFailsNothing) {
+  store_->record(bench_input(0, {bench_row("exp", 210), bench_row("log", 220)}));
+  const NightReport report = judged(
+      read_thresholds(file("[[target]]\nmax_us = 215\nbecause = \"a wish\"\n"
+                           "[[target]]\nop = \"softmax\"\nmax_us = 215\nbecause = \"a wish\"\n")));
+  EXPECT_TRUE(report.missed.empty());
+  EXPECT_EQ(report.missed_targets.size(), 1u);
+  EXPECT_EQ(report.targets_reached, 1u);
+  EXPECT_TRUE(report.idle_floors.empty());
+  EXPECT_NE(outcome_of(report, FailOn::kConfirmed), Outcome::kFail);
+}
+
+// The faster of a peer's ways is the one that is compared with.
+TEST_F(RegressTest, AFloorMayBeARatioToAPeer) {
+  const auto peer = [](const std::string& op, const char* name, double ratio) {
+    records::BenchRow row = bench_row(op, 210 * ratio);
+    row.implementation = name;
+    row.ratio = row.ratio_min = row.ratio_max = ratio;
+    return row;
+  };
+  store_->record(bench_input(
+      0, {bench_row("exp", 210), peer("exp", "pytorch_eager", 1.5),
+          peer("exp", "pytorch_compile", 1.1), peer("exp", "cublaslt_tuned", 0.5),
+          bench_row("log", 210), peer("log", "pytorch_eager", 4.4), bench_row("sum", 210)}));
+  const auto missed = [&](const std::string& text) {
+    return judged(read_thresholds(file("[[floor]]\nbecause = \"x\"\n" + text))).missed;
+  };
+  EXPECT_EQ(missed("peer = \"pytorch*\"\nmin_ratio = 1.05\n").size(), 0u)
+      << "log and exp; nobody did sum";
+  const auto slower = missed("peer = \"pytorch*\"\nmin_ratio = 1.2\n");
+  ASSERT_EQ(slower.size(), 1u);
+  EXPECT_NE(slower[0].row.find("exp"), std::string::npos);
+  EXPECT_NE(slower[0].why.find("1.1 times"), std::string::npos) << slower[0].why;
+  records::BenchRow view = peer("exp", "pytorch_other", 0.01);
+  view.view = true;
+  view.bytes = 0;
+  RunInput later = bench_input(1, {bench_row("exp", 210), peer("exp", "pytorch_eager", 1.5), view});
+  store_->record(later);
+  EXPECT_EQ(missed("peer = \"pytorch*\"\nmin_ratio = 1.2\n").size(), 0u) << "a view is other work";
+  store_->record(bench_input(2, {bench_row("exp", 210), peer("exp", "pytorch_compile", 1.1),
+                                 bench_row("log", 210), peer("log", "pytorch_eager", 4.4)}));
+  // sqrt(1.1 * 4.4) = 2.2
+  EXPECT_EQ(missed("peer = \"pytorch*\"\nmin_mean_ratio = 2.19\n").size(), 0u);
+  EXPECT_EQ(missed("peer = \"pytorch*\"\nmin_mean_ratio = 2.21\n").size(), 1u);
+  EXPECT_EQ(judged(read_thresholds(file("[[floor]]\nbecause = \"x\"\npeer = \"cub\"\n"
+                                        "min_ratio = 1\n")))
+                .idle_floors.size(),
+            1u);
+}
+
+TEST_F(RegressTest, TheNightsOwnThresholdsAreRead) {
+  const Thresholds night = read_thresholds(FLAME_THRESHOLDS);
+  EXPECT_GT(night.floors.size(), 10u);
+  for (const Floor& floor : night.floors) EXPECT_GT(floor.because.size(), 10u) << floor.name();
+}
+
 TEST_F(RegressTest, ThresholdsAreReadStrictly) {
   for (const char* bad :
-       {"[[floor]]\nop = \"exp\"\n", "[[floor]]\nmin_gbps = \"many\"\n",
-        "[[floor]]\nmin_gbps = -1\n", "[[floor]]\nmin_gbsp = 1\n", "[floor]\nmin_gbps = 1\n",
-        "x = 1\n", "[[floor]\n", "[[floor]]\nop = 3\nmin_gbps = 1\n"}) {
+       {"[[floor]]\nop = \"exp\"\nbecause = \"x\"\n",
+        "[[floor]]\nmin_gbps = \"many\"\nbecause = \"x\"\n",
+        "[[floor]]\nmin_gbps = -1\nbecause = \"x\"\n", "[[floor]]\nmin_gbsp = 1\nbecause = \"x\"\n",
+        "[floor]\nmin_gbps = 1\nbecause = \"x\"\n", "x = 1\n", "[[floor]\n",
+        "[[floor]]\nop = 3\nmin_gbps = 1\nbecause = \"x\"\n", "[[floor]]\nmin_gbps = 1\n",
+        "[[floor]]\nmin_ratio = 1\nbecause = \"x\"\n",
+        "[[target]]\npeer = \"cub\"\nmin_gbps = 1\nbecause = \"x\"\n"}) {
     try {
       read_thresholds(file(bad));
       ADD_FAILURE() << "took: " << bad;

@@ -300,6 +300,11 @@ TEST_F(StoreTest, FoldersAreRead) {
   EXPECT_EQ(first.rows.size(), 1u);
   EXPECT_EQ(first.content.size(), 32u);
   EXPECT_EQ(read_input(folder.string()).content, first.content);
+  records::RunManifest running = manifest(night(0));
+  running.state = records::kRunning;
+  std::ofstream(folder / "run.json") << records::to_json(running);
+  EXPECT_THROW(read_input(folder.string()), FileError) << "nobody has ended it";
+  std::ofstream(folder / "run.json") << records::to_json(manifest(night(0)));
   std::ofstream(folder / "bench.jsonl", std::ios::app)
       << records::to_line(bench_row("log", 100)) << '\n';
   EXPECT_NE(read_input(folder.string()).content, first.content);
