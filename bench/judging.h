@@ -16,7 +16,18 @@ struct JudgedCase {
   std::vector<reference::HostTensor> inputs, grad_outputs;
 };
 // Nothing for what draws its own numbers.
+std::optional<Item> judged_item(const Item& item);
 std::optional<JudgedCase> judged_case(const Item& item);
+
+// What the oracle says is due: the outputs, or with `grad_outputs` the gradients. `tf32`: a product
+// may read its operands rounded to TF32's 10 bits, for which its bound then has room: each factor
+// is off by at most u = 2^-10 (cut off, not rounded) of itself, so each product of two by 2u + u^2,
+// and their sum by that times the same sum of magnitudes.
+std::vector<reference::BoundTensor> due(const reference::Contract& contract,
+                                        const std::vector<reference::HostTensor>& inputs,
+                                        const Attrs& attrs,
+                                        const std::vector<reference::HostTensor>& grad_outputs,
+                                        bool tf32);
 
 // `results`: the outputs when only forward is timed, else one gradient per input (undefined where
 // there is none).

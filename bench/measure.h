@@ -19,6 +19,12 @@ struct Judged {
   std::string inputs;  // what it was judged on: "rows 0 to 3 of the same product"
 };
 
+// How one result was delivered: a view lies where something given lies, or is spread from less.
+struct Delivery {
+  double written = 0;  // bytes of its own
+  bool view = false;
+};
+
 // One way of doing an item.
 class Contender {
  public:
@@ -27,6 +33,8 @@ class Contender {
   // `count` timings in ms. Throws Error: the contender is then left out, with the reason.
   virtual std::vector<double> time(Temperature temperature, int count) = 0;
   virtual Judged judge() { return {}; }
+  // The outputs, or the gradients in the order of the inputs that get one; nothing: all written.
+  virtual std::vector<Delivery> deliveries() const { return {}; }
 };
 
 // A contender in this process.

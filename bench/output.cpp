@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "bench/judging.h"
 #include "lib/core/error.h"
 
 namespace flame::bench {
@@ -18,6 +19,9 @@ using Json = nlohmann::ordered_json;
 std::string version(int v) { return str_cat(v / 1000, ".", v % 1000 / 10); }
 
 double share(double rate, double roof) { return rate > 0 && roof > 0 ? rate / roof : -1; }
+
+// To a nanosecond, which is finer than any event: a file of samples is half as large.
+double microseconds(double ms) { return std::max(std::round(ms * 1e6), 1.0) * 1e-3; }
 
 // "12.3" with three significant digits, as people read times.
 std::string short_number(double v) {
@@ -72,6 +76,7 @@ Json json_of(const Item& item) {
           {"case", item.bench_case.name},
           {"dtype", name(item.dtype)},
           {"tf32", item.tf32},
+          {"product", item.is_product()},
           {"direction", to_string(item.direction)},
           {"attrs", attrs},
           {"inputs", inputs},
@@ -100,12 +105,16 @@ records::BenchRow to_record(const Row& row, const driver::Info& info, const Roof
   }
   const Summary& s = row.series.summary;
   out.samples = s.count;
-  out.median_us = s.median * 1e3;
-  out.q1_us = s.q1 * 1e3;
-  out.q3_us = s.q3 * 1e3;
-  out.min_us = s.min * 1e3;
-  for (const double ms : row.series.samples) out.times_us.push_back(ms * 1e3);
-  if (row.traffic.bytes() > 0) out.bytes = row.traffic.bytes();
+  out.median_us = microseconds(s.median);
+  out.q1_us = microseconds(s.q1);
+  out.q3_us = microseconds(s.q3);
+  out.min_us = microseconds(s.min);
+  for (const double ms : row.series.samples) out.times_us.push_back(microseconds(ms));
+  if (row.traffic.bytes() > 0 || row.traffic.view) {
+    out.bytes = row.traffic.bytes();
+    out.written = row.traffic.written;
+  }
+  out.view = row.traffic.view;
   if (row.traffic.flops > 0) out.flops = row.traffic.flops;
   if (row.ratio) {
     out.ratio = row.ratio->median;
@@ -148,9 +157,16 @@ void BenchFolder::write(const records::BenchRow& row) {
 }
 
 void BenchFolder::write(const records::RunManifest& manifest) {
-  std::ofstream out(std::filesystem::path(folder_) / "run.json");
+  // Whole or not at all.
+  const auto path = std::filesystem::path(folder_) / "run.json";
+  const auto fresh = std::filesystem::path(folder_) / "run.json.new";
+  std::ofstream out(fresh);
   out << records::to_json(manifest) << '\n' << std::flush;
-  check<FileError>(out.good(), "bench: ", folder_, "/run.json cannot be written");
+  check<FileError>(out.good(), "bench: ", fresh.string(), " cannot be written");
+  out.close();
+  std::error_code error;
+  std::filesystem::rename(fresh, path, error);
+  check<FileError>(!error, "bench: ", path.string(), ": ", error.message());
 }
 
 void Table::header() {
@@ -192,6 +208,7 @@ void Table::line(const Row& row) {
     out_ << line;
     if (row.after && !row.after->throttle.empty()) out_ << ' ' << row.after->throttle;
   }
+  if (row.traffic.view) out_ << "  view";
   if (row.judged.r > 1) out_ << "  WRONG: " << row.judged.where << ' ' << row.judged.reason;
   if (!row.impossible.empty()) out_ << "  IMPOSSIBLE: " << row.impossible;
   out_ << '\n' << std::flush;
@@ -201,7 +218,11 @@ std::string to_json(const Item& item) { return json_of(item).dump(); }
 
 std::string to_json(const std::vector<Item>& items) {
   Json out = Json::array();
-  for (const Item& item : items) out.push_back(json_of(item));
+  for (const Item& item : items) {
+    out.push_back(json_of(item));
+    const auto small = judged_item(item);
+    out.back()["judged"] = small ? json_of(*small) : Json();
+  }
   return out.dump();
 }
 

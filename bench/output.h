@@ -42,8 +42,9 @@ class Table {
   bool simulated_;
 };
 
-// One JSON object an item, or an array of them: what another program needs to time the same things.
-// See peers/pytorch.py.
+// One JSON object an item, or an array of them, each with the smaller item that it is judged on
+// under "judged" (null where nothing is): what another program needs to time the same things. See
+// peers/pytorch.py.
 std::string to_json(const Item& item);
 std::string to_json(const std::vector<Item>& items);
 

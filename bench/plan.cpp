@@ -50,13 +50,6 @@ std::optional<Item> item_of(const Contract& contract, const BenchCase& bench_cas
   return item;
 }
 
-// Many operations on every byte: what tensor cores are for. Only such ops heed TF32.
-bool is_product(const Item& item) {
-  const Cost cost = item.op->cost(item.inputs, item.attrs);
-  constexpr double kIntense = 8;  // FLOPs a byte, at bench sizes
-  return item.dtype == DType::kFloat32 && cost.flops > kIntense * cost.bytes;
-}
-
 // The dtype that an op makes where its case says none; float32 when the op follows its inputs.
 DType own_dtype(const OpDef& op, const BenchCase& c) {
   if (!takes_dtype_attr(op)) return DType::kFloat32;
@@ -72,7 +65,7 @@ std::vector<Item> typed_items(const Contract& contract, const BenchCase& bench_c
     if (!item) continue;
     out.push_back(*item);
     if (!is_floating(own)) break;
-    if (!is_product(*item)) continue;
+    if (item->dtype != DType::kFloat32 || !item->is_product()) continue;  // only those heed TF32
     out.push_back(std::move(*item));
     out.back().tf32 = true;
   }
@@ -115,6 +108,12 @@ const char* to_string(Direction d) {
 bool wants_grad(const OpDef& op, std::size_t i, const TensorDesc& desc) {
   return desc.defined && is_floating(desc.dtype) &&
          op.inputs[std::min(i, op.inputs.size() - 1)].differentiable;
+}
+
+bool Item::is_product() const {
+  const Cost cost = op->cost(inputs, attrs);
+  constexpr double kIntense = 8;  // FLOPs a byte, at bench sizes
+  return cost.flops > kIntense * cost.bytes;
 }
 
 std::string Item::name() const {

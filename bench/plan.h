@@ -26,6 +26,8 @@ struct Item {
   std::vector<TensorDesc> inputs;  // one per op input; a list parameter takes the rest
   std::vector<TensorDesc> outputs;
 
+  // Many operations on every byte: a library's product decides, and tensor cores are for it.
+  bool is_product() const;
   std::string name() const;          // "softmax/8192x8192/float32/forward"
   std::string sizes() const;         // "(8192, 8192)", inputs separated by "; "
   std::string compute_mode() const;  // "float32", "tf32", "bfloat16": what products are made in

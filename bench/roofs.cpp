@@ -156,6 +156,7 @@ Limits datasheet_limits(const Datasheet& sheet, DType dtype, bool tf32) {
 
 std::optional<double> share_of(const Limits& limits, const Traffic& t, double ms) {
   if (limits.copy <= 0 || limits.read <= 0 || ms <= 0) return std::nullopt;
+  if (t.bytes() <= 0 && t.flops <= 0) return std::nullopt;
   const double paired = 2 * t.written, alone = std::max(0.0, t.read - t.written);
   double least_ms = (paired / limits.copy + alone / limits.read) * 1e-6;
   if (t.read < t.written) least_ms = t.bytes() / limits.copy * 1e-6;
@@ -166,7 +167,10 @@ std::optional<double> share_of(const Limits& limits, const Traffic& t, double ms
 std::string impossible(const Traffic& t, double ms, Temperature temperature, std::size_t l2_bytes,
                        const Limits& measured, const std::optional<Limits>& datasheet) {
   if (!(ms > 0)) return str_cat("a time of ", ms, " ms");
-  const double kept = double(l2_bytes) * (temperature == Temperature::kCold ? 1 : 2);
+  const double l2 = double(l2_bytes);
+  const double kept = temperature == Temperature::kCold
+                          ? std::min(t.written, l2) + l2 * (t.passes - 1)
+                          : 2 * l2 * t.passes;
   const double gigabytes = rate(std::max(0.0, t.bytes() - kept), ms, 1e9);
   const double teraflops = rate(t.flops, ms, 1e12);
   const Limits& limits = datasheet ? *datasheet : measured;

@@ -63,8 +63,9 @@ Limits datasheet_limits(const Datasheet& sheet, DType dtype, bool tf32);
 std::optional<double> share_of(const Limits& limits, const Traffic& traffic, double ms);
 
 // Why a time cannot be true: above the datasheet's rate, or on an unknown card more than a fifth
-// above the measured one. What the L2 may have kept from the device's memory (its size once for
-// cold work, twice for hot) is taken off the bytes. Empty when it can.
+// above the measured one. What the L2 may have kept from the device's memory is taken off the
+// bytes: of cold work the writes that may still lie there when it ends and what backward may find
+// of forward, its size each; never a first read. Of hot work twice its size. Empty when it can.
 std::string impossible(const Traffic& traffic, double ms, Temperature temperature,
                        std::size_t l2_bytes, const Limits& measured,
                        const std::optional<Limits>& datasheet);

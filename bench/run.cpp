@@ -6,6 +6,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "bench/peers/cub.h"
 #include "bench/peers/cublaslt.h"
 #include "bench/peers/process.h"
 
@@ -23,6 +24,9 @@
 
 namespace flame::bench {
 namespace {
+
+// Of a run with a budget: what peers may spend on compiling.
+constexpr double kCompilersShare = 0.4;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -98,11 +102,13 @@ Runner::Runner(const RunOptions& options, std::ostream& out)
 
 void Runner::open_peers() {
   if (options_.in_process_peers)
-    if (auto blas = open_cublaslt(session_->device())) session_->add_peers(std::move(blas));
+    for (auto open : {open_cublaslt, open_cub})
+      if (auto source = open(session_->device())) session_->add_peers(std::move(source));
   for (const std::string& peer : options_.peers) {
     ProcessOptions o{.command = command_of(peer),
                      .ways = options_.ways,
-                     .timeout_seconds = options_.peer_timeout};
+                     .timeout_seconds = options_.peer_timeout,
+                     .compile_seconds = options_.seconds * kCompilersShare};
     auto source = std::make_unique<ExternalPeers>(o);
     peers_.push_back(source->describe());
     out_ << "peer: " << peers_.back() << '\n';
@@ -130,6 +136,7 @@ void Runner::begin() {
     std::cerr << "clock and power are not watched: " << session_->monitor_problem() << '\n';
   if (options_.planted_slowness > 0)
     out_ << "CANARY: FLAME is slowed down by " << options_.planted_slowness * 100 << " %.\n";
+  write_manifest(records::kRunning);
   table_.header();
   take(session_->begin());
   for (const std::string& problem : session_->roofs().problems)
@@ -142,6 +149,7 @@ double Runner::run(std::size_t i) {
   try {
     const std::vector<Row> rows = session_->run(item, items_.size() - done_);
     take(rows);
+    standing_.take(rows);
     ++done_;
     return rows[0].series.summary.median;
   } catch (const Error& e) {
@@ -161,19 +169,27 @@ double Runner::run(std::size_t i) {
   }
 }
 
-bool Runner::finish() {
-  if (folder_) {
+// At the start, so that who stops the run leaves a folder that says so, and at the end.
+void Runner::write_manifest(const char* state) {
+  if (!folder_) return;
+  if (manifest_.started_utc.empty()) {
     conformance::Rig rig(driver_, nullptr);
-    records::RunManifest m = conformance::describe({}, rig);
-    m.commit = FLAME_COMMIT;
-    m.dirty = FLAME_DIRTY;
-    m.level = options_.planted_slowness > 0 ? "canary" : "bench";
-    m.command = options_.command;
-    m.planned = std::int64_t(items_.size());
-    m.seconds = now() - began_;
-    for (const std::string& peer : peers_) m.environment.emplace_back("peer", peer);
-    folder_->write(m);
+    manifest_ = conformance::describe({}, rig);
+    manifest_.commit = FLAME_COMMIT;
+    manifest_.dirty = FLAME_DIRTY;
+    manifest_.level = options_.planted_slowness > 0 ? "canary" : "bench";
+    manifest_.command = options_.command;
+    manifest_.planned = std::int64_t(items_.size());
+    for (const std::string& peer : peers_) manifest_.environment.emplace_back("peer", peer);
   }
+  manifest_.state = state;
+  manifest_.seconds = now() - began_;
+  folder_->write(manifest_);
+}
+
+bool Runner::finish() {
+  write_manifest("");
+  if (!session_->simulated()) standing_.print(out_);
   for (const std::string& failure : failures_) out_ << "FAILED " << failure << '\n';
   out_ << done_ << " of " << items_.size() << " timed, " << failures_.size() << " failed, "
        << int(now() - began_) << " s\n";

@@ -9,6 +9,7 @@
 
 #include "bench/output.h"
 #include "bench/session.h"
+#include "bench/standing.h"
 
 namespace flame::bench {
 
@@ -50,6 +51,7 @@ class Runner {
 
  private:
   void open_peers();
+  void write_manifest(const char* state);
   void take(const std::vector<Row>& rows);
 
   RunOptions options_;
@@ -58,6 +60,8 @@ class Runner {
   std::shared_ptr<driver::Driver> driver_;
   std::unique_ptr<Session> session_;
   std::optional<BenchFolder> folder_;
+  records::RunManifest manifest_;
+  Standing standing_;
   Table table_;
   std::size_t done_ = 0;
   std::string problem_;

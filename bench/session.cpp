@@ -145,7 +145,9 @@ void Session::measure(const Item& item, const Workload& workload,
     const auto after = monitor_->read();
     const std::vector<double> ours = series[0].rounds;
     for (std::size_t i = 0; i < series.size(); ++i) {
-      Row row = row_of(item, temperature, workload.traffic(), std::move(series[i]));
+      const Traffic traffic =
+          i == 0 ? workload.traffic() : workload.traffic_of(all[i]->deliveries());
+      Row row = row_of(item, temperature, traffic, std::move(series[i]));
       if (i > 0 && row.measured()) row.ratio = ratio_of(ours, row.series.rounds);
       row.judged = judged[i];
       row.before = before;

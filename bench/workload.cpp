@@ -1,6 +1,7 @@
 #include "bench/workload.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "lib/autograd/apply.h"
@@ -48,6 +49,16 @@ Tensor drawn(const Device& device, const InputSpec& spec, DType dtype) {
   }
 }
 
+Traffic written_by(const std::vector<Delivery>& deliveries, const std::vector<TensorDesc>& due) {
+  if (deliveries.empty()) return {.written = bytes_of(due)};
+  Traffic t;
+  for (const Delivery& d : deliveries) {
+    t.written += d.written;
+    t.view = t.view || d.view;
+  }
+  return t;
+}
+
 // The same values lying in memory with their dims in this order.
 Tensor in_order(const Tensor& x, const IntList& order) {
   if (order.empty()) return x;
@@ -72,19 +83,25 @@ Workload::Workload(const Device& device, const Item& item, std::uint64_t seed)
       for (const TensorDesc& desc : item_.outputs)
         grad_outputs_.push_back(randn(desc.shape, {device_, desc.dtype}));
   }
-  if (item_.direction == Direction::kForward) {
-    traffic_ = forward_traffic();
-  } else {
-    record();
-    traffic_ = backward_traffic();
-    if (item_.direction == Direction::kForwardBackward) {
-      const Traffic f = forward_traffic();
-      traffic_ = {traffic_.flops + f.flops, traffic_.read + f.read, traffic_.written + f.written};
-      outputs_.clear();
-    }
-  }
+  if (item_.direction != Direction::kForward) record();
   run();
   device_.synchronize();
+  count_traffic();
+}
+
+// What was really written is seen in the results, not taken from the model.
+void Workload::count_traffic() {
+  const double model = item_.op->cost(item_.inputs, item_.attrs).bytes;
+  read_forward_ = model - std::min(bytes_of(item_.outputs), model);
+  if (item_.direction == Direction::kForward) {
+    forward_deliveries_ = deliveries_of(results_);
+    traffic_ = forward_traffic(forward_deliveries_);
+    return;
+  }
+  forward_deliveries_ = deliveries_of(outputs_);
+  read_backward_ = bytes_kept();
+  traffic_ = traffic_of(deliveries_of(results_));
+  if (item_.direction == Direction::kForwardBackward) outputs_.clear();
 }
 
 void Workload::record() {
@@ -122,20 +139,31 @@ void Workload::run() {
   }
 }
 
-Traffic Workload::forward_traffic() const {
-  const Cost cost = item_.op->cost(item_.inputs, item_.attrs);
-  const double written = std::min(bytes_of(item_.outputs), cost.bytes);
-  return {cost.flops, cost.bytes - written, written};
+std::vector<Delivery> Workload::deliveries_of(const std::vector<Tensor>& results) const {
+  std::map<const void*, double> room;  // bytes of a storage that no earlier result has
+  for (const auto* given : {&inputs_, &grad_outputs_})
+    for (const Tensor& x : *given)
+      if (x.defined()) room[x.impl()->storage.get()] = 0;
+  std::vector<Delivery> out;
+  for (const Tensor& x : results) {
+    if (!x.defined()) continue;
+    const Storage* storage = x.impl()->storage.get();
+    double& left = room.try_emplace(storage, double(storage->bytes)).first->second;
+    const double due = bytes_of(x.desc()), own = std::min(due, left);
+    left -= own;
+    out.push_back({own, own < due});
+  }
+  return out;
 }
 
-Traffic Workload::backward_traffic() const {
-  Traffic t;
+double Workload::bytes_kept() const {
+  double sum = 0;
   std::set<const void*> seen;  // an input that is saved twice is read once
-  const auto count = [&](const Tensor& x, double& to) {
+  const auto count = [&](const Tensor& x) {
     if (seen.insert(x.impl()->storage.get()).second)
-      to += std::min(bytes_of(x.desc()), double(x.impl()->storage->bytes));
+      sum += std::min(bytes_of(x.desc()), double(x.impl()->storage->bytes));
   };
-  for (const Tensor& g : grad_outputs_) count(g, t.read);
+  for (const Tensor& g : grad_outputs_) count(g);
   std::set<const void*> theirs;
   for (const Tensor& x : inputs_)
     if (x.defined()) theirs.insert(x.impl()->storage.get());
@@ -143,12 +171,37 @@ Traffic Workload::backward_traffic() const {
   if (const auto& node = outputs_[0].impl()->grad_fn)
     for (const SavedTensor& saved : node->saved)
       if (saved.tensor.defined() && theirs.contains(saved.tensor.impl()->storage.get()))
-        count(saved.tensor, t.read);
-  // A gradient that is a view of the output's is not written, and then nothing is read for it.
-  for (const Tensor& gradient : backward(outputs_, true))
-    if (gradient.defined()) count(gradient, t.written);
-  if (t.written == 0) return {};
-  t.flops = double(wanted_.size()) * item_.op->cost(item_.inputs, item_.attrs).flops;
+        count(saved.tensor);
+  return sum;
+}
+
+Traffic Workload::traffic_of(const std::vector<Delivery>& deliveries) const {
+  if (item_.direction == Direction::kForward) return forward_traffic(deliveries);
+  Traffic t = backward_traffic(deliveries);
+  if (item_.direction == Direction::kBackward) return t;
+  const Traffic f = forward_traffic(forward_deliveries_);
+  return {t.flops + f.flops, t.read + f.read, t.written + f.written, t.view || f.view, 2};
+}
+
+Traffic Workload::forward_traffic(const std::vector<Delivery>& deliveries) const {
+  Traffic t = written_by(deliveries, item_.outputs);
+  if (t.written == 0 && t.view) return t;
+  t.read = read_forward_;
+  t.flops = item_.op->cost(item_.inputs, item_.attrs).flops;
+  return t;
+}
+
+Traffic Workload::backward_traffic(const std::vector<Delivery>& deliveries) const {
+  std::vector<TensorDesc> due;
+  for (const Tensor& x : wanted_) due.push_back(x.desc());
+  Traffic t = written_by(deliveries, due);
+  if (t.written == 0) return t;
+  t.read = read_backward_;
+  const auto made = deliveries.empty()
+                        ? std::ptrdiff_t(due.size())
+                        : std::count_if(deliveries.begin(), deliveries.end(),
+                                        [](const Delivery& d) { return d.written > 0; });
+  t.flops = double(made) * item_.op->cost(item_.inputs, item_.attrs).flops;
   return t;
 }
 

@@ -176,7 +176,7 @@ class TunedProduct {
 };
 
 // A few rows and columns of one product, from its middle, against the oracle.
-Judged judge_product(const reference::Contract& contract, const Product& p) {
+Judged judge_product(const reference::Contract& contract, const Product& p, bool tf32) {
   const NoGradGuard no_grad;
   const auto middle = [](const Tensor& t, std::int64_t dim, std::int64_t most) {
     const std::int64_t size = t.size(dim), length = std::min(size, most);
@@ -192,7 +192,7 @@ Judged judge_product(const reference::Contract& contract, const Product& p) {
   const std::vector<reference::HostTensor> inputs{
       conformance::download(middle(left, 0, kRows).contiguous()),
       conformance::download(middle(right, 1, kColumns).contiguous())};
-  const auto truth = contract.forward(inputs, {});
+  const auto truth = due(contract, inputs, {}, {}, tf32);
   const auto got = conformance::download(middle(middle(out, 0, kRows), 1, kColumns).contiguous());
   const conformance::Judgement j = conformance::judge("output", got, truth[0]);
   return {j.r, j.where, j.reason, "4 rows and 64 columns of the timed product"};
@@ -200,9 +200,11 @@ Judged judge_product(const reference::Contract& contract, const Product& p) {
 
 class Tuned final : public Contender {
  public:
-  Tuned(std::vector<std::unique_ptr<TunedProduct>> products, const reference::Contract& contract,
-        Timer& timer)
-      : products_(std::move(products)), contract_(contract), timer_(timer) {}
+  Tuned(std::vector<std::unique_ptr<TunedProduct>> products, const Item& item, Timer& timer)
+      : products_(std::move(products)),
+        contract_(*item.contract),
+        tf32_(item.tf32),
+        timer_(timer) {}
   std::string name() const override { return "cublaslt_tuned"; }
   std::vector<double> time(Temperature temperature, int count) override {
     std::vector<double> out;
@@ -218,7 +220,7 @@ class Tuned final : public Contender {
     Judged worst;
     for (const auto& p : products_) {
       p->run();
-      const Judged j = judge_product(contract_, p->product());
+      const Judged j = judge_product(contract_, p->product(), tf32_);
       if (j.r > worst.r) worst = j;
     }
     return worst;
@@ -227,6 +229,7 @@ class Tuned final : public Contender {
  private:
   std::vector<std::unique_ptr<TunedProduct>> products_;
   const reference::Contract& contract_;
+  bool tf32_;
   Timer& timer_;
 };
 
@@ -257,8 +260,7 @@ class CublasLtPeers final : public PeerSource {
     for (const Product& p : products_of(w))
       tuned.push_back(std::make_unique<TunedProduct>(library_, p, w.item().tf32, timer,
                                                      w.inputs()[0].device().stream()));
-    if (!tuned.empty())
-      out.push_back(std::make_unique<Tuned>(std::move(tuned), *w.item().contract, timer));
+    if (!tuned.empty()) out.push_back(std::make_unique<Tuned>(std::move(tuned), w.item(), timer));
     return out;
   }
 

@@ -154,9 +154,14 @@ auto answered(F&& f) {
 
 class Way final : public Contender {
  public:
-  Way(std::string name, std::shared_ptr<PeerProcess> process, Item item)
-      : name_(std::move(name)), process_(std::move(process)), item_(std::move(item)) {}
+  Way(std::string name, std::shared_ptr<PeerProcess> process, Item item,
+      std::vector<Delivery> deliveries)
+      : name_(std::move(name)),
+        process_(std::move(process)),
+        item_(std::move(item)),
+        deliveries_(std::move(deliveries)) {}
   std::string name() const override { return name_; }
+  std::vector<Delivery> deliveries() const override { return deliveries_; }
 
   std::vector<double> time(Temperature temperature, int count) override {
     return answered([&] {
@@ -220,7 +225,17 @@ class Way final : public Contender {
   std::string name_;
   std::shared_ptr<PeerProcess> process_;
   Item item_;
+  std::vector<Delivery> deliveries_;
 };
+
+std::vector<Delivery> deliveries_in(const Json& answer, const std::string& way) {
+  std::vector<Delivery> out;
+  const Json all = answer.value("deliveries", Json::object());
+  if (all.contains(way))
+    for (const Json& one : all.at(way))
+      out.push_back({one.at("written").get<double>(), one.at("view").get<bool>()});
+  return out;
+}
 
 // What the peer could not do, as a row that says why.
 class LeftOut final : public Contender {
@@ -264,7 +279,8 @@ class HostWay final : public Contender {
 ExternalPeers::ExternalPeers(const ProcessOptions& options)
     : process_(std::make_shared<PeerProcess>(options)), ways_(options.ways) {
   answered([&] {
-    const Json hello = process_->ask({{"do", "hello"}});
+    const Json hello =
+        process_->ask({{"do", "hello"}, {"compile_seconds", options.compile_seconds}});
     name_ = hello.at("name").get<std::string>();
     version_ = hello.at("version").get<std::string>();
     return 0;
@@ -280,10 +296,15 @@ std::vector<std::unique_ptr<Contender>> ExternalPeers::peers(const Workload& wor
   const Item& item = workload.item();
   try {
     answered([&] {
-      const Json answer =
-          process_->ask({{"do", "prepare"}, {"item", Json::parse(to_json(item))}, {"ways", ways_}});
-      for (const Json& way : answer.at("ways"))
-        out.push_back(std::make_unique<Way>(way.get<std::string>(), process_, item));
+      const Json answer = process_->ask({{"do", "prepare"},
+                                         {"item", Json::parse(to_json(item))},
+                                         {"ways", ways_},
+                                         {"bytes", workload.traffic().bytes()},
+                                         {"flops", workload.traffic().flops}});
+      for (const Json& way : answer.at("ways")) {
+        const auto name = way.get<std::string>();
+        out.push_back(std::make_unique<Way>(name, process_, item, deliveries_in(answer, name)));
+      }
       for (const auto& [way, reason] : answer.at("left_out").items())
         out.push_back(std::make_unique<LeftOut>(way, reason.get<std::string>()));
       return 0;

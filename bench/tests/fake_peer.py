@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A peer without a GPU, for the tests: answers as process.h says, adds two float32 tensors, and
-misbehaves as asked: wrong, dies, silent, nonsense."""
+misbehaves as asked: wrong, dies, silent, nonsense; view: its results are views, it says."""
 import array
 import json
 import sys
@@ -35,7 +35,10 @@ def answer(q):
     if do == "prepare":
         if mode == "dies":
             sys.exit(3)
-        return {"ways": ["fake_eager"], "left_out": {"fake_compile": "cannot compile"}}
+        out = {"ways": ["fake_eager"], "left_out": {"fake_compile": "cannot compile"}}
+        if mode == "view":
+            out["deliveries"] = {"fake_eager": [{"written": 0, "view": True}] * 2}
+        return out
     if do == "time" and mode == "silent":
         time.sleep(60)
     if do == "time" and mode == "nonsense":

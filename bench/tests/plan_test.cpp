@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "bench/peers/cub.h"
 #include "lib/core/error.h"
 
 namespace flame::bench {
@@ -51,6 +52,24 @@ TEST(PlanTest, ScalesKeepCasesValid) {
   EXPECT_EQ(scaled(7, 64), 7);       // kernels and strides stay
   EXPECT_EQ(scaled(256, 1024), 16);  // and nothing vanishes
   EXPECT_THROW(plan({.scale = 0}), ValueError);
+}
+
+// Rows, and the whole; not columns, channels, or another direction.
+TEST(PlanTest, WhatCubCanDo) {
+  std::set<std::string> can;
+  for (const Item& item : plan({.mode = "float32"}))
+    if (const auto how = cub_reduction_of(item)) {
+      can.insert(std::string(item.op->name) + "/" + item.bench_case.name);
+      EXPECT_EQ(item.direction, Direction::kForward);
+      EXPECT_EQ(how->rows * how->columns, numel(item.inputs[0].shape)) << item.name();
+      EXPECT_EQ(how->rows, numel(item.outputs[0].shape)) << item.name();
+    }
+  for (const char* op : {"sum", "mean", "amax"}) {
+    EXPECT_TRUE(can.contains(std::string(op) + "/16777216"));
+    EXPECT_TRUE(can.contains(std::string(op) + "/8192x8192_rows"));
+    EXPECT_FALSE(can.contains(std::string(op) + "/8192x8192_columns"));
+    EXPECT_FALSE(can.contains(std::string(op) + "/64x256x56x56_channels"));
+  }
 }
 
 TEST(PlanTest, UnknownNamesAreErrors) {

@@ -42,6 +42,23 @@ TEST(ImpossibleTest, WhatTheCacheMayHoldIsNotCounted) {
   EXPECT_NE(impossible(hot, 0.005, Temperature::kCold, l2, kMeasured, kH200), "");
 }
 
+TEST(ImpossibleTest, ColdReadsAllComeFromMemory) {
+  const std::size_t l2 = 50u << 20;
+  const Traffic read{.read = 96e6};  // 0.02 ms at 4800 GB/s
+  EXPECT_EQ(impossible(read, 0.0201, Temperature::kCold, l2, kMeasured, kH200), "");
+  EXPECT_NE(impossible(read, 0.0199, Temperature::kCold, l2, kMeasured, kH200), "");
+  EXPECT_EQ(impossible(read, 0.0199, Temperature::kHot, l2, kMeasured, kH200), "");
+  // But backward may find there what forward has read.
+  const Traffic both{.read = 96e6, .passes = 2};
+  EXPECT_EQ(impossible(both, 0.0199, Temperature::kCold, l2, kMeasured, kH200), "");
+  EXPECT_NE(impossible(both, 0.005, Temperature::kCold, l2, kMeasured, kH200), "");
+}
+
+TEST(ImpossibleTest, NothingMovedIsNotImpossible) {
+  EXPECT_EQ(impossible({.view = true}, 0.001, Temperature::kCold, 0, kMeasured, kH200), "");
+  EXPECT_FALSE(share_of(kMeasured, {.view = true}, 0.001).has_value());
+}
+
 TEST(ImpossibleTest, AboveTheTensorCoresFails) {
   const Traffic product{.flops = 989.5e9};
   EXPECT_EQ(impossible(product, 1.01, Temperature::kHot, 0, kMeasured, kH200), "");

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -129,6 +130,24 @@ TEST_F(RunTest, APeerThatIsWrongIsShownAsSuch) {
   EXPECT_NE(out_.str().find("WRONG"), std::string::npos);
 }
 
+TEST_F(RunTest, AGradientThatIsPassedOnClaimsNoBytes) {
+  RunOptions o = options("add");
+  o.plan = {.op = "add", .case_name = "16777216", .mode = "float32", .scale = 4096};
+  o.temperature = "cold";
+  o.peers = {fake_peer("view")};
+  std::set<std::string> seen;
+  for (const records::BenchRow& row : this->run(o).rows) {
+    if (row.implementation != "fake_eager" || row.op == kHostOp) continue;
+    seen.insert(row.direction);
+    EXPECT_TRUE(row.view) << row.direction;
+    EXPECT_GT(row.ratio, 0) << row.direction;
+    EXPECT_EQ(row.gbps() > 0, row.direction == "forward_backward") << row.direction;
+    EXPECT_EQ(row.written > 0, row.direction == "forward_backward") << row.direction;
+  }
+  EXPECT_EQ(seen.size(), 3u);
+  EXPECT_NE(out_.str().find("  view"), std::string::npos);
+}
+
 TEST_F(RunTest, APeerThatDiesOrHangsDoesNotEndTheRun) {
   for (const char* mode : {"dies", "silent", "nonsense"}) {
     RunOptions o = options("add");
@@ -196,6 +215,38 @@ TEST(JudgingTest, AWrongGradientIsSeen) {
   EXPECT_GT(judge_results(*c, wrong).r, 1);
   EXPECT_EQ(judge_results(*c, {}).r, -1);
   EXPECT_FALSE(judge_results(*c, {}).reason.empty());
+}
+
+// A product of operands cut to TF32's bits is right where TF32 was asked for, and only there.
+TEST(JudgingTest, Tf32IsRightWhereItWasAskedFor) {
+  for (const char* direction : {"forward", "backward"}) {
+    Item item = plan({.op = "matmul", .direction = direction, .mode = "tf32"})[0];
+    auto c = judged_case(item);
+    ASSERT_TRUE(c.has_value());
+    const auto cut = [](std::vector<reference::HostTensor> tensors) {
+      for (reference::HostTensor& t : tensors)
+        for (double& v : t.values) {
+          int exponent = 0;
+          const double digits = std::frexp(v, &exponent);
+          v = std::ldexp(std::trunc(digits * 0x1p11), exponent - 11);
+        }
+      return tensors;
+    };
+    std::vector<reference::HostTensor> results;
+    for (const auto& bound :
+         due(*item.contract, cut(c->inputs), c->item.attrs, cut(c->grad_outputs), false)) {
+      reference::HostTensor t{.dtype = DType::kFloat32, .shape = bound.shape, .values = {}};
+      for (const auto& v : bound.values)
+        t.values.push_back(reference::round_to(DType::kFloat32, double(v.value)));
+      results.push_back(t);
+    }
+    EXPECT_LE(judge_results(*c, results).r, 1) << direction;
+    results[0].values[5] *= 1.1;
+    EXPECT_GT(judge_results(*c, results).r, 1) << direction;
+    results[0].values[5] /= 1.1;
+    c->item.tf32 = false;
+    EXPECT_GT(judge_results(*c, results).r, 1) << direction;
+  }
 }
 
 }  // namespace

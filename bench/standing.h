@@ -1,0 +1,30 @@
+// How FLAME stands against each peer over a run: per item the faster of the peer's ways is the one
+// that is compared with.
+#pragma once
+#include <iosfwd>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bench/session.h"
+
+namespace flame::bench {
+
+class Standing {
+ public:
+  // The rows of one item. Ways of one peer share their name up to the first '_' ("pytorch_eager",
+  // "pytorch_compile"). Only cold rows count; who passes on a view has done other work than who
+  // writes, and is counted apart.
+  void take(const std::vector<Row>& rows);
+  // A line a peer: items, the geometric mean of its time over FLAME's, where FLAME is slower.
+  void print(std::ostream& out) const;
+
+ private:
+  struct Against {
+    std::vector<std::pair<double, std::string>> ratios;  // with the item's name
+    int views = 0;
+  };
+  std::map<std::string, Against> peers_;
+};
+
+}  // namespace flame::bench
