@@ -39,6 +39,12 @@ __device__ __forceinline__ void async_copy16(void* shared, const void* global) {
       : "memory");
 }
 __device__ __forceinline__ void async_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+// What another block wrote atomically, at the price of a load (PTX ISA, ld.relaxed).
+__device__ __forceinline__ unsigned long long load_relaxed(unsigned long long* from) {
+  unsigned long long v;
+  asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(from) : "memory");
+  return v;
+}
 #else
 inline float fast_exp2(float x) { return ::exp2f(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
@@ -53,6 +59,7 @@ inline void async_wait() {
   simcu::async_commit();
   simcu::async_wait(0);
 }
+inline unsigned long long load_relaxed(unsigned long long* from) { return atomicAdd(from, 0ull); }
 #endif
 
 }  // namespace dev

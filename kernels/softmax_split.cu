@@ -38,7 +38,7 @@ __device__ __forceinline__ int collect(Word* parts, int segments, SoftmaxSums<fl
       bool there = true;
 #pragma unroll
       for (int k = 0; k < kWords; ++k) {
-        word[k] = i < segments ? atomicAdd(&parts[i * kWords + k], Word(0)) : packed(-inf(), 0);
+        word[k] = i < segments ? load_relaxed(&parts[i * kWords + k]) : packed(-inf(), 0);
         there = there && word[k] != kAbsent;
       }
       const unsigned absent = __ballot_sync(0xffffffffu, !there);
@@ -146,7 +146,8 @@ __global__ void __launch_bounds__(dev::kSplitThreads, 6)
       [&]<class P>(int i, const P& p) {
         float v[P::kSize];
 #pragma unroll
-        for (int j = 0; j < P::kSize; ++j) v[j] = dev::exp_from<T>(p.get(j), all.shift) * inverse;
+        for (int j = 0; j < P::kSize; ++j)
+          v[j] = dev::exp_from<T, true>(p.get(j), all.shift) * inverse;
         dev::put(y + i, p, v);
       },
       kept);
@@ -194,7 +195,7 @@ __global__ void __launch_bounds__(dev::kSplitThreads, 6)
         float v[P::kSize];
 #pragma unroll
         for (int j = 0; j < P::kSize; ++j)
-          v[j] = dev::exp_from<T>(p.get(j), all.shift) * inverse * (q.get(j) - dot);
+          v[j] = dev::exp_from<T, true>(p.get(j), all.shift) * inverse * (q.get(j) - dot);
         dev::put(dx + i, p, v);
       },
       kept, kept_grad);

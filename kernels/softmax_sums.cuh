@@ -7,14 +7,19 @@
 namespace dev {
 
 // exp(x - shift) for x <= shift + kHeadroom. A half type's result is rounded to 11 bits in the end:
-// 2^p by the unit that computes it (2^-22), corrected for the rounding of p, which grows with |p|.
-template <class T, class A>
+// 2^p by the unit that computes it (2^-22), corrected for the rounding of p, which grows with |p|
+// <= 150: up to 2^-17. In sums of more than kManyTerms terms that is less than what float additions
+// of so many may be off, 2 sqrt(n) 2^-24, and stays.
+inline constexpr int kManyTerms = 8192;
+template <class T, bool kMany = false, class A>
 __device__ __forceinline__ A exp_from(A x, A shift) {
-  if constexpr (sizeof(T) == 2) {
+  constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+  if constexpr (sizeof(T) == 2 && kMany) {
+    return fast_exp2((x - shift) * kLog2E);
+  } else if constexpr (sizeof(T) == 2) {
     const float t = larger_or_nan(x - shift, -200.f);  // 2^-288 is 0; -inf would make a NaN below
-    const float p = t * 1.44269504f;                   // log2(e)
-    const float e = fast_exp2(p);
-    return fmaf(e, fmaf(p, -0.693147181f, t), e);  // e * (1 + t - p * ln(2))
+    const float p = t * kLog2E, e = fast_exp2(p);
+    return fmaf(e, fmaf(p, -kLn2, t), e);  // e * (1 + t - p * ln(2))
   } else {
     return exp_of(x - shift);
   }
@@ -39,8 +44,8 @@ struct SoftmaxSums {
     d = d * scale + more.d * other;
     shift = all;
   }
-  // Values that follow one another, with gradients where `grad_at` is a function: at most one
-  // rescaling for all.
+  // Some of more than kManyTerms values, with gradients where `grad_at` is a function: at most one
+  // rescaling.
   template <class T, int N, class Grad>
   __device__ __forceinline__ void add_values(const A (&x)[N], Grad grad_at) {
     A top = x[0];
@@ -54,7 +59,7 @@ struct SoftmaxSums {
     const A from = shift == A(-inf()) ? A(0) : shift;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      const A e = exp_from<T>(x[j], from);
+      const A e = exp_from<T, true>(x[j], from);
       s += e;
       if constexpr (requires { grad_at(0); }) d += e * grad_at(j);
     }
