@@ -48,9 +48,13 @@ template <const BinaryRow& row>
 std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   if constexpr (row.choose != nullptr) row.choose(attrs);  // throws on a bad argument
   if constexpr (row.numbers != nullptr) row.numbers(attrs);
-  if (in[1].defined) return {{in[0].dtype, broadcast(row.name, in[0].shape, in[1].shape)}};
-  attrs.get_double(row.other);  // throws unless a number
-  return {in[0]};
+  if (!in[1].defined) {
+    attrs.get_double(row.other);  // throws unless a number
+    return {in[0]};
+  }
+  std::vector<TensorDesc> out(1);  // a list in braces would be copied
+  out[0] = {in[0].dtype, broadcast(row.name, in[0].shape, in[1].shape)};
+  return out;
 }
 
 template <const BinaryRow& row>

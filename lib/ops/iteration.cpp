@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "lib/core/error.h"
 
@@ -14,19 +15,19 @@ constexpr unsigned kThreads = 256;  // dev::kThreads of kernels/elementwise.cuh
 constexpr std::int64_t kAccess = 16;
 
 struct Dim {
-  std::int64_t size = 1;
-  std::array<std::int64_t, kMaxOperands> strides = {};  // one an operand
+  std::int64_t size;
+  std::array<std::int64_t, kMaxOperands> strides;  // one an operand; 0 where there is none
 };
 
 // Everything here runs once a launch: no heap, so that a small op costs little.
 struct Dims {
-  std::array<Dim, kMaxDims> dim;
+  std::array<Dim, kMaxDims> dim;  // the first `count` are set
   std::size_t count = 0;
 
+  Dim& add(std::int64_t size) { return dim[count++] = {size, {}}; }
   Dim& back() { return dim[count - 1]; }
   const Dim& back() const { return dim[count - 1]; }
   std::span<Dim> all() { return {dim.data(), count}; }
-  std::span<const Dim> all() const { return {dim.data(), count}; }
 };
 
 // The stride of a tensor along dim d of a `rank`-dim iteration: 0 where it has one element for
@@ -49,8 +50,7 @@ Dims merged_dims(const Shape& shape, std::span<const LoopOperand> operands) {
   Dims dims;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (shape[d] == 1) continue;
-    Dim& dim = dims.dim[dims.count++];
-    dim.size = shape[d];
+    Dim& dim = dims.add(shape[d]);
     for (std::size_t k = 0; k < operands.size(); ++k)
       if (const Tensor& t = operands[k].tensor(); t.defined())
         dim.strides[k] = broadcast_stride(t, d, shape.size());
@@ -60,17 +60,18 @@ Dims merged_dims(const Shape& shape, std::span<const LoopOperand> operands) {
   };
   if (!std::ranges::is_sorted(dims.all(), outermost_first))
     std::ranges::stable_sort(dims.all(), outermost_first);
-  Dims out;
-  for (Dim& dim : dims.all()) {
-    if (out.count > 0 && merges(out.back(), dim)) {
-      dim.size *= out.back().size;
-      out.back() = dim;
+  const std::size_t all = std::exchange(dims.count, 0);
+  for (std::size_t d = 0; d < all; ++d) {
+    Dim dim = dims.dim[d];
+    if (dims.count > 0 && merges(dims.back(), dim)) {
+      dim.size *= dims.back().size;
+      dims.back() = dim;
     } else {
-      out.dim[out.count++] = dim;
+      dims.dim[dims.count++] = dim;
     }
   }
-  if (out.count == 0) out.count = 1;
-  return out;
+  if (dims.count == 0) dims.add(1);
+  return dims;
 }
 
 bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std::int64_t width) {
