@@ -170,6 +170,51 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(conv_col2im)
 
+// The same for what conv_im2col_three made, with a stride of 1 along the height too: V neighbouring
+// elements read three rows of columns for each kh, with the one that is moved in from the side.
+template <class T>
+__global__ void __launch_bounds__(256)
+    conv_col2im_three(const dev::Acc<T>* columns, T* dx,
+                      const __grid_constant__ flame_params::Im2col p) {
+  using A = dev::Acc<T>;
+  constexpr int V = dev::kVec<A>;
+  const int per_row = p.width / V;
+  const long long per_plane = (long long)p.height * per_row;
+  const long long total = p.images * p.channels * per_plane;
+  for (long long i = dev::global_thread(); i < total; i += dev::global_threads()) {
+    const long long plane = dev::divide(i, per_plane);
+    const int at = int(i - plane * per_plane), h = at / per_row, w = (at - h * per_row) * V;
+    const long long image = dev::divide(plane, p.channels), channel = plane - image * p.channels;
+    const long long group = dev::divide(channel, p.group_channels);
+    const long long first_row =
+        group * p.depth + (channel - group * p.group_channels) * p.kernel_h * 3;
+    const A* from = columns + image * p.image_stride + first_row * p.row_stride + w;
+    A sum[V] = {};
+#pragma unroll 3
+    for (int kh = 0; kh < p.kernel_h; ++kh) {
+      const int oh = h + p.pad_h - kh * p.dilation_h;
+      if (unsigned(oh) >= unsigned(p.out_h)) continue;
+      const A* row = from + kh * 3 * p.row_stride + (long long)oh * p.width;
+      dev::Packet<A, V> first, second, third;
+      dev::read(first, row, V);
+      dev::read(second, row + p.row_stride, V);
+      dev::read(third, row + 2 * p.row_stride, V);
+      const A after = w + V < p.width ? row[V] : A(0);
+      const A before = w > 0 ? row[2 * p.row_stride - 1] : A(0);
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        sum[j] += j + 1 < V ? first.get(j + 1 < V ? j + 1 : 0) : after;
+        sum[j] += second.get(j);
+        sum[j] += j > 0 ? third.get(j > 0 ? j - 1 : 0) : before;
+      }
+    }
+    dev::Packet<T, V> packet;
+    packet.assign(sum);
+    dev::write(dx + (plane * p.height + h) * p.width + w, packet, V);
+  }
+}
+EXPORT_FLOATING(conv_col2im_three)
+
 // Weights (outputs, window) in rows of `depth` >= window, zeros behind: a product reads rows that
 // start on 16 bytes many times faster.
 template <class T>

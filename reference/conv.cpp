@@ -78,6 +78,7 @@ std::vector<Case> conv_cases() {
       conv("wide_padding", {1, 1, 3, 3}, {1, 1, 3, 3}, {{"padding", pair(3, 4)}}, true, false),
       conv("more", {2, 8, 17, 19}, {16, 8, 3, 3}, {{"padding", pair(1, 1)}}, true, false),
       conv("many_channels", {1, 64, 9, 7}, {33, 64, 3, 3}, {{"padding", pair(1, 1)}}, false, false),
+      conv("many_outputs", {3, 2, 4, 4}, {33, 2, 3, 3}, {{"padding", pair(1, 1)}}),
       conv("rows_of_vectors", {1, 34, 3, 24}, {66, 34, 3, 3}, {{"padding", pair(1, 1)}}, false,
            false),
       conv("stem", {1, 3, 33, 33}, {16, 3, 7, 7}, {{"stride", pair(2, 2)}, {"padding", pair(3, 3)}},

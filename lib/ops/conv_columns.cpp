@@ -54,13 +54,18 @@ flame_params::Im2col column_params(const Conv& c, std::int64_t images, std::int6
   return p;
 }
 
+// What conv_im2col_three and conv_col2im_three want of the width, moving `vector` pixels at a time.
+bool is_three(const flame_params::Im2col& p, int vector) {
+  return p.kernel_w == 3 && p.stride_w == 1 && p.dilation_w == 1 && p.pad_w == 1 &&
+         p.out_w == p.width && p.width % vector == 0;
+}
+
 void im2col(const Device& device, const Tensor& x, std::int64_t first, const Tensor& columns,
             const flame_params::Im2col& p) {
   const DType t = x.dtype();
   const auto vector = static_cast<int>(16 / bytes_of(t));
   const void* from = advanced(x, first * p.channels * p.height * p.width);
-  const bool three = p.kernel_w == 3 && p.stride_w == 1 && p.dilation_w == 1 && p.pad_w == 1 &&
-                     p.out_w == p.width && p.width % vector == 0 && is_aligned16(from);
+  const bool three = is_three(p, vector) && is_aligned16(from);
   const int pixels_each = three ? vector : is_half(t) && p.out_w % 2 == 0 ? 2 : 1;
   const std::int64_t threads = p.images * p.channels * p.out_h * (p.out_w / pixels_each);
   if (threads == 0) return;
@@ -68,6 +73,17 @@ void im2col(const Device& device, const Tensor& x, std::int64_t first, const Ten
          {"conv_columns.cu",
           three ? expression("conv_im2col_three", t) : expression("conv_im2col", pixels_each, t)},
          grid_for(threads), {256}, 0, from, columns.data(), p);
+}
+
+// `to`: the first of p.images images of dx.
+void col2im(const Device& device, const Tensor& columns, DType t, void* to,
+            const flame_params::Im2col& p) {
+  const auto vector = static_cast<int>(16 / bytes_of(columns.dtype()));
+  const bool three = is_three(p, vector) && p.stride_h == 1 && is_aligned16(to);
+  const std::int64_t threads =
+      p.images * p.channels * p.height * (three ? p.width / vector : p.width);
+  launch(device, {"conv_columns.cu", expression(three ? "conv_col2im_three" : "conv_col2im", t)},
+         grid_for(threads), {256}, 0, columns.data(), to, p);
 }
 
 // The adjoint of a convolution with stride 1 is one too, with turned weights, out of the gradient.
@@ -167,10 +183,16 @@ void multiply_columns(const Device& device, const Temporary& temporary, const Co
   }
 }
 
+// Whether partial sums of each image cost less than the columns, and are few. Not for large weights
+// in types whose products take their time in arithmetic: these have tiles enough, and larger ones,
+// when all images are one inner dim.
 bool sums_images(const Conv& c, DType t) {
-  const std::int64_t depth = plan_columns(c, t).depth;
-  return c.in.count > 1 &&
-         c.in.count * c.out_channels * depth * bytes_of(accumulator(t)) <= kPartialBytes;
+  constexpr std::int64_t kLarge = std::int64_t{1} << 19;
+  const std::int64_t elements = c.out_channels * plan_columns(c, t).depth;
+  const std::int64_t wide = bytes_of(accumulator(t));
+  if (c.in.count <= 1 || (!is_half(t) && elements > kLarge)) return false;
+  return c.group_out() * wide <= 2 * c.pixels() * bytes_of(t) &&
+         c.in.count * elements * wide <= kPartialBytes;
 }
 
 // A product g[image] * columns[image]^T an image, in the accumulator's type, and their sum.
@@ -313,9 +335,7 @@ void columns_input(const Device& device, const Temporary& temporary, const Conv&
                  {c.out_channels * product.n, product.k * product.n},
                  {image_size, product.m * product.n});
     if (c.pointwise()) continue;
-    launch(device, {"conv_columns.cu", expression("conv_col2im", t)},
-           grid_for(images * image_elements(c)), {256}, 0, columns.data(), to,
-           column_params(c, images, plan.depth, image_size, c.pixels()));
+    col2im(device, columns, t, to, column_params(c, images, plan.depth, image_size, c.pixels()));
   }
 }
 
