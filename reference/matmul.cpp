@@ -97,8 +97,9 @@ std::vector<ErrorCase> matmul_error_cases() {
            {"int64"}}};
 }
 
-// Two large ones, and the layers of GPT-2 (8 texts of 1024 tokens, 12 heads) and of DiT-XL/2 (32
-// images of 256 tokens, 16 heads of 72): 16 cases, each three products with its gradients.
+// Two large ones, and the layers of GPT-2 (8 texts of 1024 tokens, 12 heads) and of DiT-XL/2 (16
+// images of 256 tokens, 16 heads of 72; the modulation of 32 images): 16 cases, each three products
+// with its gradients.
 std::vector<BenchCase> matmul_bench_cases() {
   const auto layer = [](const char* name, std::int64_t rows, std::int64_t inner,
                         std::int64_t columns) {
@@ -110,16 +111,16 @@ std::vector<BenchCase> matmul_bench_cases() {
   };
   BenchCase transposed = layer("4096x4096x4096_second_transposed", 4096, 4096, 4096);
   transposed.order = {{}, {1, 0}};
-  BenchCase keys_transposed = batch("dit_scores", 512, 256, 72, 256);
+  BenchCase keys_transposed = batch("dit_scores", 256, 256, 72, 256);
   keys_transposed.order = {{}, {0, 2, 1}};
   return {layer("4096x4096x4096", 4096, 4096, 4096), transposed,
           layer("gpt2_qkv", 8192, 768, 2304),        layer("gpt2_projection", 8192, 768, 768),
           layer("gpt2_mlp_up", 8192, 768, 3072),     layer("gpt2_mlp_down", 8192, 3072, 768),
           batch("gpt2_scores", 96, 1024, 64, 1024),  batch("gpt2_context", 96, 1024, 1024, 64),
-          layer("gpt2_head", 1024, 768, 50304),      layer("dit_qkv", 8192, 1152, 3456),
-          layer("dit_projection", 8192, 1152, 1152), layer("dit_mlp_up", 8192, 1152, 4608),
-          layer("dit_mlp_down", 8192, 4608, 1152),   keys_transposed,
-          batch("dit_context", 512, 256, 256, 72),   layer("dit_modulation", 32, 1152, 6912)};
+          layer("gpt2_head", 1024, 768, 50304),      layer("dit_qkv", 4096, 1152, 3456),
+          layer("dit_projection", 4096, 1152, 1152), layer("dit_mlp_up", 4096, 1152, 4608),
+          layer("dit_mlp_down", 4096, 4608, 1152),   keys_transposed,
+          batch("dit_context", 256, 256, 256, 72),   layer("dit_modulation", 32, 1152, 6912)};
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace flame::blas {
 namespace {
 
-constexpr double kBudget = 200;  // milliseconds of the first look
+constexpr double kBudget = 120;  // milliseconds of the first look
 constexpr double kNear = 1.10;   // of the fastest: looked at again
 constexpr double kGain = 1.004;  // what a later candidate must win by
 constexpr int kAgain = 6, kRounds = 3;
