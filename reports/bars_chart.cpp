@@ -42,10 +42,10 @@ LogScale bar_scale(double least, double most) {
   return {a, b, kGutter, kBarRight};
 }
 
-std::string words_of(const Peer& peer) {
+std::string words_of(const BenchItem& item, const Peer& peer) {
   std::string out = str_cat(ratio_text(peer.best->ratio), " ", peer_title(peer.name));
   if (!way_of(*peer.best).empty()) out += str_cat(" ", way_of(*peer.best));
-  if (peer.impossible) out += " a view";
+  if (peer.other_work) out += other_work_words(item);
   if (peer.less_exact) out += " ≠ less exact";
   return out;
 }
@@ -57,7 +57,7 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
   if (lines.empty()) return "";
   double least = 1, most = 1;
   for (const Line& l : lines) {
-    if (l.peer->impossible) continue;
+    if (l.peer->other_work) continue;
     least = std::min(least, l.peer->best->ratio_min);
     most = std::max(most, l.peer->best->ratio_max);
   }
@@ -82,7 +82,7 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
     const double from = std::min(x(1), x(row.ratio)), to = std::max(x(1), x(row.ratio));
     svg.rect(from, y, std::max(to - from, 1.0), kBar, str_cat("first ", l.peer->standing()), 1);
     svg.line(x(row.ratio_min), y + kBar / 2, x(row.ratio_max), y + kBar / 2, "range");
-    svg.text(kBarRight + 8, y + kBar - 1.5, words_of(*l.peer), "note");
+    svg.text(kBarRight + 8, y + kBar - 1.5, words_of(*l.item, *l.peer), "note");
     svg.close();
     y += kBar;
   }

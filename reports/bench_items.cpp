@@ -27,23 +27,26 @@ bool beyond_the_card(const BenchRow& row) {
          (row.share_datasheet_bandwidth > 1 || row.share_datasheet_flops > 1);
 }
 
+bool other_work(const BenchRow& way, const BenchRow& ours) {
+  return way.view != ours.view || (!way.view && beyond_the_card(way));
+}
+
 void settle(BenchItem& item) {
+  const BenchRow& ours = *item.flame;
+  const auto faster = [&](const BenchRow* a, const BenchRow* b) {
+    const auto rank = [&](const BenchRow& r) {
+      return std::tuple(other_work(r, ours), r.ratio < 0, r.ratio, r.median_us);
+    };
+    return rank(*a) < rank(*b);
+  };
+  // Written so that NaN is no proof of being exact.
+  const auto exact = [](double r) { return r <= 1; };
   for (Peer& peer : item.peers) {
-    // Or one passes a view on where the other writes.
-    const auto other_work = [&](const BenchRow& row) {
-      return beyond_the_card(row) || row.view != item.flame->view;
-    };
-    const auto faster = [&](const BenchRow* a, const BenchRow* b) {
-      return std::tuple(other_work(*a), a->ratio < 0, a->ratio, a->median_us) <
-             std::tuple(other_work(*b), b->ratio < 0, b->ratio, b->median_us);
-    };
     for (const BenchRow* way : peer.ways)
       if (way->samples > 0 && (!peer.best || faster(way, peer.best))) peer.best = way;
     if (!peer.best) continue;
-    // Written so that NaN is no proof of being exact.
-    const auto exact = [](double r) { return r <= 1; };
-    peer.less_exact = !exact(peer.best->r) && exact(item.flame->r);
-    peer.impossible = other_work(*peer.best);
+    peer.less_exact = !exact(peer.best->r) && exact(ours.r);
+    peer.other_work = other_work(*peer.best, ours);
   }
 }
 
@@ -98,7 +101,7 @@ void order_ops(BenchItems& out, const BenchRun& run) {
 }  // namespace
 
 const char* Peer::standing() const {
-  if (!best || impossible || less_exact) return "doubtful";
+  if (!best || other_work || less_exact) return "doubtful";
   if (best->ratio_max < 1) return "slower";
   return best->ratio_min > 1 ? "faster" : "even";
 }
@@ -118,16 +121,24 @@ const Roof* BenchItems::roof(const std::string& name) const {
 
 Share BenchItems::share_of(const BenchRow& row) const {
   Share out;
-  const auto consider = [&](const char* name, double rate) {
-    const Roof* r = roof(name);
-    if (r && rate > 0 && rate / r->value() > out.value) out = {name, rate / r->value()};
+  const auto consider = [&](const char* name, double least_us) {
+    if (least_us / row.median_us > out.value) out = {name, least_us / row.median_us};
   };
-  if (row.bytes > 0) consider(records::kRoofCopy, row.gbps());
+  const Roof *copy = roof(records::kRoofCopy), *read = roof(records::kRoofRead);
+  if (row.bytes > 0 && copy) {
+    const double alone = row.bytes - 2 * row.written;  // read beyond what is written
+    if (read && row.written >= 0 && alone > 0) {
+      consider(alone > 2 * row.written ? records::kRoofRead : records::kRoofCopy,
+               2 * row.written / copy->value() * 1e-3 + alone / read->value() * 1e-3);
+    } else {
+      consider(records::kRoofCopy, row.bytes / copy->value() * 1e-3);
+    }
+  }
   const char* gemm = row.compute_mode == "tf32"                          ? "gemm_tf32"
                      : row.dtype == "bfloat16" || row.dtype == "float16" ? records::kRoofGemmBf16
                      : row.dtype == "float32"                            ? records::kRoofGemmF32
                                                                          : "";
-  if (row.flops > 0) consider(gemm, row.tflops());
+  if (const Roof* r = roof(gemm); r && row.flops > 0) consider(gemm, row.flops / r->value() * 1e-6);
   return out;
 }
 
@@ -162,7 +173,8 @@ BenchItems collect_items(const BenchRun& run) {
     // A peer's row without ours compares nothing.
     if (!item.flame || item.flame->samples == 0) continue;
     settle(item);
-    const bool on_host = item.flame->bytes <= 0 && item.flame->flops <= 0;
+    // A view moves 0 bytes; what is not counted at all is the host's.
+    const bool on_host = item.flame->bytes < 0 && item.flame->flops < 0;
     if (!on_host)
       for (const Peer& p : item.peers)
         if (std::find(of_ops.begin(), of_ops.end(), p.name) == of_ops.end())
@@ -175,6 +187,10 @@ BenchItems collect_items(const BenchRun& run) {
   });
   order_ops(out, run);
   return out;
+}
+
+const char* other_work_words(const BenchItem& item) {
+  return item.flame->view ? " writes" : " a view";
 }
 
 double spread_of(const BenchRow& row) { return (row.q3_us - row.q1_us) / 2 / row.median_us; }

@@ -19,12 +19,13 @@ struct Peer {
   std::vector<const BenchRow*> ways;
   // Its output is outside of the judge's bound and FLAME's is not: part of its speed is its error.
   bool less_exact = false;
-  // Faster than the card can move the bytes: it returned a view, or what lay in a cache.
-  bool impossible = false;
+  // Its result is a view where FLAME's is written, or the other way round: other work was done, of
+  // which times say nothing. Records that do not say so show it by a rate beyond the card's.
+  bool other_work = false;
   // FLAME against its best way: "faster" or "slower" where every round says so, "even" where rounds
   // differ, "doubtful" where it did not do the same work. A CSS class.
   const char* standing() const;
-  bool compared() const { return best && best->ratio > 0 && !impossible; }
+  bool compared() const { return best && best->ratio > 0 && !other_work; }
 };
 
 // One op, case, direction and type.
@@ -43,8 +44,9 @@ struct Roof {
   double value() const { return arithmetic() ? row->tflops() : row->gbps(); }
 };
 
-// The roof that a row comes nearest to. The share is the row's rate over the roof's, both of this
-// run.
+// The roof that a row comes nearest to, and the least time that it allows over the row's time. What
+// is written costs as much as in a copy, together with as many bytes that are read; what is read
+// beyond that, as in reading alone. Where a record does not say what is written: all as in a copy.
 struct Share {
   std::string roof;  // empty: the run has no roof that applies
   double value = -1;
@@ -68,6 +70,8 @@ inline constexpr const char* kProbeOp = "probe";  // roofs beyond those that a h
 
 BenchItems collect_items(const BenchRun& run);
 
+// What a peer that did other work did instead: " a view", or " writes" where FLAME passes a view.
+const char* other_work_words(const BenchItem& item);
 // Half of the middle half's width, over the median: "+- 0.12 %".
 double spread_of(const BenchRow& row);
 // "PyTorch" of "pytorch"; the name itself of one that is not known.

@@ -58,7 +58,7 @@ View peer_cell(const BenchItems& items, const BenchItem& item, const std::string
       continue;
     }
     std::string way = plain(way_of(row), format);
-    if (peer.impossible) way += " a view";
+    if (peer.other_work) way += other_work_words(item);
     if (peer.less_exact) way += " ≠";
     out["text"] = ratio_text(row.ratio);
     out["range"] = row.ratio > 0 ? str_cat(fixed(row.ratio_min, 2), "–", fixed(row.ratio_max, 2))

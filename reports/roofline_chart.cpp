@@ -144,7 +144,7 @@ void draw_legend(Svg& svg, const std::vector<std::string>& order,
 int rows_without_flops(const BenchItems& items) {
   int out = 0;
   for (const BenchItem& item : items.items)
-    out += item.flame->flops <= 0 && item.flame->direction != "forward_backward";
+    out += !shown(*item.flame) && item.flame->direction != "forward_backward";
   return out;
 }
 

@@ -43,7 +43,7 @@ TEST(BenchItems, APeerThatDidNotDoTheWorkIsNotComparedWith) {
   run.rows[4].samples = 0;                     // pytorch_compile: not measured
   const BenchItems items = collect_items(run);
   const BenchItem& back = items.items[1];
-  EXPECT_TRUE(back.peers[0].impossible);
+  EXPECT_TRUE(back.peers[0].other_work);
   EXPECT_EQ(back.fastest(), nullptr);
   EXPECT_EQ(items.items[0].fastest()->best->implementation, "pytorch_eager");
   EXPECT_EQ(ratios_of(items, "alpha", "backward").count, 0);
@@ -57,13 +57,43 @@ TEST(BenchItems, AViewDoesNotHideAWayThatDidTheWork) {
   EXPECT_EQ(items.items[0].peers[0].best->implementation, "pytorch_eager");
 }
 
-TEST(BenchItems, WhoSaysThatItIsAViewIsOneUnlessFlamesIsToo) {
+TEST(BenchItems, AViewIsComparedWithAViewOnly) {
   BenchRun run = a_run();
-  run.rows[6].view = true;
-  EXPECT_TRUE(collect_items(run).items[1].peers[0].impossible);
-  run.rows[5].view = true;
-  EXPECT_EQ(run.rows[5].implementation, "flame");
-  EXPECT_FALSE(collect_items(run).items[1].peers[0].impossible);
+  BenchRow &ours = run.rows[5], &theirs = run.rows[6];
+  theirs.view = true;
+  theirs.bytes = 0;
+  EXPECT_TRUE(collect_items(run).items[1].peers[0].other_work);
+  EXPECT_TRUE(has(pages_of(run).markdown, "eager a view"));
+  ours.view = true;
+  ours.bytes = 0;
+  ours.flops = -1;
+  // Nothing moved, and yet it is a measurement of the device.
+  const BenchItems both = collect_items(run);
+  EXPECT_TRUE(both.host.empty());
+  EXPECT_FALSE(both.items[1].peers[0].other_work);
+  EXPECT_EQ(both.items[1].fastest(), &both.items[1].peers[0]);
+  EXPECT_EQ(both.share_of(*both.items[1].flame).value, -1);
+  theirs.view = false;
+  EXPECT_TRUE(collect_items(run).items[1].peers[0].other_work);
+  EXPECT_TRUE(has(pages_of(run).markdown, "eager writes"));
+}
+
+TEST(BenchItems, WhatIsOnlyReadIsHeldToTheReadRoof) {
+  BenchRun run = a_run();
+  BenchRow read = bench_row("roof", 100);
+  read.case_name = "read";
+  run.rows.push_back(read);
+  BenchRow& row = run.rows[2];
+  const auto share = [&](double written) {
+    row.written = written;
+    return collect_items(run).share_of(row);
+  };
+  EXPECT_EQ(share(-1).roof, "copy");
+  EXPECT_NEAR(share(row.bytes / 2).value, 125 / 131.25, 1e-12);
+  EXPECT_NEAR(share(row.bytes).value, 125 / 131.25, 1e-12);
+  EXPECT_EQ(share(0).roof, "read");
+  EXPECT_NEAR(share(0).value, 100 / 131.25, 1e-12);
+  EXPECT_NEAR(share(row.bytes / 4).value, (0.5 * 125 + 0.5 * 100) / 131.25, 1e-12);
 }
 
 TEST(BenchItems, APeerOutsideOfTheBoundIsLessExact) {
