@@ -4,6 +4,7 @@
 // broadcast dims: its terms are computed and added in the accumulator type in one kernel
 // (SumOfGradient).
 #include "math.cuh"
+#include "power.cuh"
 #include "reduce.cuh"
 
 // x + alpha y.
@@ -84,32 +85,7 @@ struct DivFloor : Flat {
   }
 };
 
-struct Pow {
-  static constexpr bool kManyRegisters = true;
-  template <class A>
-  static __device__ A forward(A x, A y) {
-    return dev::pow(x, y);
-  }
-  template <class A>
-  static __device__ A gradient_x(A x, A y, A g) {
-    return y == A(0) ? A(0) : g * (y * dev::pow(x, y - A(1)));
-  }
-  template <class A>
-  static __device__ A gradient_y(A x, A y, A g) {
-    return x == A(0) && y >= A(0) ? A(0) : g * (dev::pow(x, y) * dev::log(x));
-  }
-};
-
 namespace dev {
-// Vectors that a thread of a backward holds at once.
-template <class F>
-__device__ constexpr int together() {
-  if constexpr (requires { F::kManyRegisters; })
-    return 1;
-  else
-    return kUnroll;
-}
-
 // The gradient of operand `side` (0: x, 1: y).
 template <class F, int side, class A>
 __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
@@ -126,26 +102,44 @@ __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
   }
 }
 
-template <class F, int side, class T, int V>
-__device__ __forceinline__ void put_gradient(const Strided& to, long long offset,
-                                             const Lane<T, V>& up, const Strided& g,
-                                             const Lane<T, V>& a, const Strided& x,
-                                             const Lane<T, V>& b, const Strided& y,
-                                             const Numbers& numbers, long long count) {
-  Acc<T> result[V];
-  if constexpr (together<F>() == 1) {
-#pragma unroll
-    for (int j = 0; j < V; ++j)
-      result[j] = gradient<F, side>(a.get(x, j), b.get(y, j), up.get(g, j), numbers);
+// V results in place of x. `number`: y is one number.
+template <class F, class A, int V>
+__device__ __forceinline__ void forward_values(A (&x)[V], const A (&y)[V], bool number,
+                                               const Numbers& numbers) {
+  if constexpr (requires { F::forward_all(x, y, number); }) {
+    F::forward_all(x, y, number);
   } else {
-    Acc<T> p[V], q[V], r[V];
-    up.values(g, r);
-    a.values(x, p);
-    b.values(y, q);
 #pragma unroll
-    for (int j = 0; j < V; ++j) result[j] = gradient<F, side>(p[j], q[j], r[j], numbers);
+    for (int j = 0; j < V; ++j) x[j] = call_forward<F>(numbers, x[j], y[j]);
   }
-  put_values<T, V>(to, offset, result, count);
+}
+
+// Both gradients of V elements; one that is not wanted has null data.
+template <class F, class T, int V>
+__device__ __forceinline__ void put_gradients(const Strided& gx, const Strided& gy,
+                                              const long long* at, Acc<T> (&x)[V], Acc<T> (&y)[V],
+                                              const Acc<T> (&g)[V], bool number,
+                                              const Numbers& numbers, long long count) {
+  if constexpr (requires { F::template gradient_all<true>(x, y, g, number); }) {
+    if (gy.data == nullptr)
+      F::template gradient_all<false>(x, y, g, number);
+    else
+      F::template gradient_all<true>(x, y, g, number);
+    if (gx.data != nullptr) put_values<T, V>(gx, at[0], x, count);
+    if (gy.data != nullptr) put_values<T, V>(gy, at[1], y, count);
+  } else {
+    Acc<T> result[V];
+    if (gx.data != nullptr) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) result[j] = gradient<F, 0>(x[j], y[j], g[j], numbers);
+      put_values<T, V>(gx, at[0], result, count);
+    }
+    if (gy.data != nullptr) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) result[j] = gradient<F, 1>(x[j], y[j], g[j], numbers);
+      put_values<T, V>(gy, at[1], result, count);
+    }
+  }
 }
 }  // namespace dev
 
@@ -162,17 +156,16 @@ __global__ void __launch_bounds__(dev::kThreads)
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[3] = {};
-      dev::locate(extent, index, offset, out, x, y);
+      dev::locate<V>(turns, extent, index, offset, out, x, y);
       at[u] = offset[0];
-      a[u].fetch_from(extent, x, offset[1], count);
-      b[u].fetch_from(extent, y, offset[2], count);
+      a[u].fetch_from(turns, extent, x, offset[1], count);
+      b[u].fetch_from(turns, extent, y, offset[2], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Acc<T> p[V], q[V];
       a[u].values(x, p);
       b[u].values(y, q);
-#pragma unroll
-      for (int j = 0; j < V; ++j) p[j] = dev::call_forward<F>(numbers, p[j], q[j]);
+      dev::forward_values<F>(p, q, y.data == nullptr, numbers);
       dev::put_values<T, V>(out, at[u], p, count);
     });
   });
@@ -189,23 +182,24 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V, dev::kUnroll, dev::together<F>()>(extent, [&](auto turns) {
+  dev::by_block<V>(extent, [&](auto turns) {
     dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[5] = {};
-      dev::locate(extent, index, offset, gx, gy, g, x, y);
+      dev::locate<V>(turns, extent, index, offset, gx, gy, g, x, y);
       at[u][0] = offset[0];
       at[u][1] = offset[1];
-      up[u].fetch_from(extent, g, offset[2], count);
-      a[u].fetch_from(extent, x, offset[3], count);
-      b[u].fetch_from(extent, y, offset[4], count);
+      up[u].fetch_from(turns, extent, g, offset[2], count);
+      a[u].fetch_from(turns, extent, x, offset[3], count);
+      b[u].fetch_from(turns, extent, y, offset[4], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
-      if (gx.data != nullptr)
-        dev::put_gradient<F, 0, T, V>(gx, at[u][0], up[u], g, a[u], x, b[u], y, numbers, count);
-      if (gy.data != nullptr)
-        dev::put_gradient<F, 1, T, V>(gy, at[u][1], up[u], g, a[u], x, b[u], y, numbers, count);
+      dev::Acc<T> p[V], q[V], r[V];
+      up[u].values(g, r);
+      a[u].values(x, p);
+      b[u].values(y, q);
+      dev::put_gradients<F, T, V>(gx, gy, at[u], p, q, r, y.data == nullptr, numbers, count);
     });
   });
 }

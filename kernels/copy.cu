@@ -3,7 +3,7 @@
 #include "elementwise.cuh"
 
 namespace dev {
-inline constexpr int kCopyUnroll = 4;  // lib/ops/copy.cpp agrees
+inline constexpr int kConvertUnroll = 2;  // lib/ops/copy.cpp agrees
 }
 
 // Equal types move as raw bits: W is unsigned char, short, int or long long.
@@ -13,15 +13,14 @@ __global__ void __launch_bounds__(dev::kThreads)
     copy_bits(const __grid_constant__ flame_params::Extent extent,
               const __grid_constant__ flame_params::Strided to,
               const __grid_constant__ flame_params::Strided from) {
-  constexpr int kTimes = dev::kCopyUnroll;
-  dev::by_block<V, kTimes>(extent, [&](auto turns) {
+  dev::by_block<V>(extent, [&](auto turns) {
     dev::Packet<W, V> raw[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[2] = {};
-      dev::locate(extent, index, offset, to, from);
+      dev::locate<V>(turns, extent, index, offset, to, from);
       at[u] = offset[0];
-      dev::read_strided<W, V>(raw[u], extent, from, offset[1], count);
+      dev::read_strided<W, V>(turns, raw[u], extent, from, offset[1], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::write<W, V>(dev::address<W>(to, at[u]), raw[u], count);
@@ -37,15 +36,14 @@ __global__ void __launch_bounds__(dev::kThreads)
                  const __grid_constant__ flame_params::Strided from) {
   using Source = typename dev::Stored<From>::type;
   using Target = typename dev::Stored<To>::type;
-  constexpr int kTimes = dev::kCopyUnroll;
-  dev::by_block<V, kTimes>(extent, [&](auto turns) {
+  dev::by_block<V, dev::kConvertUnroll>(extent, [&](auto turns) {
     dev::Packet<Source, V> raw[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[2] = {};
-      dev::locate(extent, index, offset, to, from);
+      dev::locate<V>(turns, extent, index, offset, to, from);
       at[u] = offset[0];
-      dev::read_strided<Source, V>(raw[u], extent, from, offset[1], count);
+      dev::read_strided<Source, V>(turns, raw[u], extent, from, offset[1], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Packet<Target, V> out;
@@ -99,7 +97,7 @@ __device__ __forceinline__ TilePlace tile_place(const Extent& extent, const Stri
 // addresses, strides and the two sizes are multiples of N elements.
 // Memory traffic: numel * 2 * sizeof(W).
 template <class W, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, N > 4 ? 3 : 0)  // 8 vectors of 16 bytes need 72 registers
     copy_transposed(const __grid_constant__ flame_params::Extent extent,
                     const __grid_constant__ flame_params::Strided to,
                     const __grid_constant__ flame_params::Strided from) {
@@ -171,7 +169,8 @@ __global__ void __launch_bounds__(256)
   DEV_EXPORT(copy_transposed<W, N>) \
   DEV_EXPORT(copy_transposed_any<W>)
 EXPORT_BITS(unsigned char, 16, 4)
-EXPORT_BITS(unsigned short, 8, 4)
+EXPORT_BITS(unsigned short, 8, 8)
+DEV_EXPORT(copy_transposed<unsigned short, 4>)
 EXPORT_BITS(unsigned int, 4, 4)
 EXPORT_BITS(unsigned long long, 2, 2)
 

@@ -10,7 +10,7 @@ __device__ __forceinline__ typename Stored<T>::type constant(const flame_params:
 }  // namespace dev
 
 namespace dev {
-inline constexpr int kFillUnroll = 4;  // lib/ops/creation.cpp agrees
+inline constexpr int kArangeUnroll = 4;  // lib/ops/creation.cpp agrees
 }
 
 // to[...] = value. Memory traffic: numel * sizeof(T).
@@ -25,10 +25,10 @@ __global__ void __launch_bounds__(dev::kThreads)
   out.clear();
 #pragma unroll
   for (int j = 0; j < V; ++j) out.set(j, one);
-  dev::by_block<V, dev::kFillUnroll>(extent, [&](auto turns) {
+  dev::by_block<V>(extent, [&](auto turns) {
     dev::for_vectors<V>(extent, turns, [&](int, long long index, long long count) {
       long long offset[1] = {};
-      dev::locate(extent, index, offset, to);
+      dev::locate<V>(turns, extent, index, offset, to);
       dev::write<S, V>(dev::address<S>(to, offset[0]), out, count);
     });
   });
@@ -99,9 +99,9 @@ __global__ void __launch_bounds__(dev::kThreads)
   using S = typename dev::Stored<T>::type;
   constexpr int V = dev::kVec<S>;
   const dev::Steps way = dev::steps_of(start, step, numel);
-  const long long first = (long long)blockIdx.x * (blockDim.x * dev::kFillUnroll) + threadIdx.x;
+  const long long first = (long long)blockIdx.x * (blockDim.x * dev::kArangeUnroll) + threadIdx.x;
 #pragma unroll
-  for (int u = 0; u < dev::kFillUnroll; ++u) {
+  for (int u = 0; u < dev::kArangeUnroll; ++u) {
     const long long i = (first + u * (int)blockDim.x) * V;
     if (i >= numel) return;
     dev::Packet<S, V> out;

@@ -24,6 +24,7 @@ struct Extent {
   int shift[kMaxDims];
   long long numel;
   int rank;
+  int flat;  // of elementwise work: 1 where it is one dim and every operand lies along it
 };
 
 // Plain numbers that a functor takes (add's alpha).
@@ -31,11 +32,11 @@ struct Numbers {
   double v[2];
 };
 
-// Tensors that lie side by side in one, as cat lays them: the whole's rows of `pitch` units hold
-// a row of each part, `start` units in. A part has `units` units in rows of `row`; unit u lies in
-// row u * factor >> shift (as in Extent). Its blocks are those from first_block on. A unit is what
-// one access moves.
-inline constexpr int kMaxParts = 32;
+// Tensors that are laid side by side into one, as cat lays them: the whole's rows of `pitch` units
+// hold a row of each part, `start` units in. A part (null data: zeros) has `units` units in rows of
+// `row`; unit u lies in row u * factor >> shift (as in Extent). Its blocks are those from
+// first_block on. A unit is what one access moves.
+inline constexpr int kMaxParts = 64;
 struct Part {
   void* data;
   long long start;

@@ -76,12 +76,19 @@ struct Sigmoid {
   template <class A>
   static __device__ A forward(A x) {
     const A e = dev::exp(x < A(0) ? x : -x);
-    return (x < A(0) ? e : A(1)) / (A(1) + e);
+    return ratio(x < A(0) ? e : A(1), A(1) + e);
   }
   template <class A>
   static __device__ A gradient(A x, A g) {
     const A e = dev::exp(x < A(0) ? x : -x);
-    return g * e / ((A(1) + e) * (A(1) + e));
+    return g * ratio(e, (A(1) + e) * (A(1) + e));
+  }
+  // a / b for a in [0, 1] and b in [1, 4]: the steps of a division that need no look at the range.
+  static __device__ double ratio(double a, double b) { return a / b; }
+  static __device__ float ratio(float a, float b) {
+    const float near = dev::fast_reciprocal(b), inverse = fmaf(near, fmaf(-b, near, 1.0f), near);
+    const float q = a * inverse;
+    return fmaf(inverse, fmaf(-b, q, a), q);
   }
 };
 
@@ -108,9 +115,9 @@ __global__ void __launch_bounds__(dev::kThreads)
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[2] = {};
-      dev::locate(extent, index, offset, y, x);
+      dev::locate<V>(turns, extent, index, offset, y, x);
       at[u] = offset[0];
-      in[u].fetch_from(extent, x, offset[1], count);
+      in[u].fetch_from(turns, extent, x, offset[1], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Acc<T> v[V];
@@ -135,10 +142,10 @@ __global__ void __launch_bounds__(dev::kThreads)
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[3] = {};
-      dev::locate(extent, index, offset, gx, x, g);
+      dev::locate<V>(turns, extent, index, offset, gx, x, g);
       at[u] = offset[0];
-      in[u].fetch_from(extent, x, offset[1], count);
-      up[u].fetch_from(extent, g, offset[2], count);
+      in[u].fetch_from(turns, extent, x, offset[1], count);
+      up[u].fetch_from(turns, extent, g, offset[2], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Acc<T> a[V], b[V];

@@ -7,9 +7,11 @@ template <int V>
 struct Choice {
   Packet<unsigned char, V> packet;
   bool splat;
-  __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
-                                             long long offset, long long count) {
-    splat = V > 1 && from.stride[extent.rank - 1] == 0;
+  template <class Turns>
+  __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
+                                             const Strided& from, long long offset,
+                                             long long count) {
+    splat = V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0;
     const auto* at = static_cast<const unsigned char*>(from.data) + offset;
     if (splat) {
       packet.clear();
@@ -44,11 +46,11 @@ __global__ void __launch_bounds__(dev::kThreads)
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[4] = {};
-      dev::locate(extent, index, offset, out, condition, x, y);
+      dev::locate<V>(turns, extent, index, offset, out, condition, x, y);
       at[u] = offset[0];
-      chosen[u].fetch_from(extent, condition, offset[1], count);
-      a[u].fetch_from(extent, x, offset[2], count);
-      b[u].fetch_from(extent, y, offset[3], count);
+      chosen[u].fetch_from(turns, extent, condition, offset[1], count);
+      a[u].fetch_from(turns, extent, x, offset[2], count);
+      b[u].fetch_from(turns, extent, y, offset[3], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Acc<T> p[V], q[V];
@@ -78,11 +80,11 @@ __global__ void __launch_bounds__(dev::kThreads)
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[4] = {};
-      dev::locate(extent, index, offset, gx, gy, g, condition);
+      dev::locate<V>(turns, extent, index, offset, gx, gy, g, condition);
       at[u][0] = offset[0];
       at[u][1] = offset[1];
-      up[u].fetch_from(extent, g, offset[2], count);
-      chosen[u].fetch_from(extent, condition, offset[3], count);
+      up[u].fetch_from(turns, extent, g, offset[2], count);
+      chosen[u].fetch_from(turns, extent, condition, offset[3], count);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long count) {
       dev::Acc<T> r[V], result[V];

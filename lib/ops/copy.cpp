@@ -18,9 +18,9 @@ namespace {
 using flame_params::Extent;
 using flame_params::Strided;
 
-constexpr unsigned kUnroll = 4;     // dev::kCopyUnroll of kernels/copy.cu
-constexpr std::int64_t kSide = 16;  // of copy_transposed: a tile is this many vectors squared
-constexpr std::int64_t kLeast = 8;  // elements along a dim that are worth a tile
+constexpr unsigned kConvertUnroll = 2;  // dev::kConvertUnroll of kernels/copy.cu
+constexpr std::int64_t kSide = 16;      // of copy_transposed: a tile is this many vectors squared
+constexpr std::int64_t kLeast = 8;      // elements along a dim that are worth a tile
 
 // The unsigned type of a size, as kernels spell it.
 std::string_view bits_type(std::size_t bytes) {
@@ -51,24 +51,33 @@ bool make_transposed(Extent& extent, Strided& to, Strided& from) {
   return true;
 }
 
-// Elements of a vector of copy_transposed: as many as it has, where both sides allow it.
-int vectors_across(const Extent& extent, const Strided& to, const Strided& from, std::size_t size) {
-  const int n = size == 8 ? 2 : 4, inner = extent.rank - 1;
+// Whether both sides of a transposed copy can be read and written in vectors of n elements.
+bool allows_across(int n, const Extent& extent, const Strided& to, const Strided& from,
+                   std::size_t size) {
+  const int inner = extent.rank - 1;
   for (const auto* side : {&to, &from}) {
     if (reinterpret_cast<std::uintptr_t>(side->data) % (size * static_cast<unsigned>(n)) != 0)
-      return 1;
+      return false;
     const int contiguous = side == &to ? inner : inner - 1;
     for (int d = 0; d <= inner; ++d)
-      if (d != contiguous && side->stride[d] % n != 0) return 1;
+      if (d != contiguous && side->stride[d] % n != 0) return false;
   }
-  return extent.size[inner] % n == 0 && extent.size[inner - 1] % n == 0 ? n : 1;
+  return extent.size[inner] % n == 0 && extent.size[inner - 1] % n == 0;
+}
+
+// Elements of a vector of copy_transposed: the most that there is a kernel for.
+int vectors_across(const Extent& extent, const Strided& to, const Strided& from, std::size_t size) {
+  const int most = size == 8 ? 2 : size == 2 ? 8 : 4;
+  for (const int n : {most, size == 2 ? 4 : most})
+    if (allows_across(n, extent, to, from, size)) return n;
+  return 1;
 }
 
 void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
   const Device& device = to.device();
   if (to.dtype() != from.dtype()) {
     launch(device, {"copy.cu", expression("copy_convert", from.dtype(), to.dtype(), loop.vector)},
-           loop.grid(kUnroll), loop.block(), 0, loop.extent, loop[0], loop[1]);
+           loop.grid(kConvertUnroll), loop.block(), 0, loop.extent, loop[0], loop[1]);
     return;
   }
   const std::string_view bits = bits_type(size_of(to.dtype()));
@@ -87,8 +96,8 @@ void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
            {blocks}, {static_cast<unsigned>(kSide * kSide)}, 0, extent, target, source);
     return;
   }
-  launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector)}, loop.grid(kUnroll),
-         loop.block(), 0, loop.extent, loop[0], loop[1]);
+  launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector)}, loop.grid(), loop.block(),
+         0, loop.extent, loop[0], loop[1]);
 }
 
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,

@@ -18,7 +18,7 @@ using flame_params::Constant;
 using Descs = std::span<const TensorDesc>;
 
 constexpr unsigned kThreads = 256;
-constexpr unsigned kFillUnroll = 4;    // dev::kFillUnroll of kernels/fill.cu
+constexpr unsigned kArangeUnroll = 4;  // dev::kArangeUnroll of kernels/fill.cu
 constexpr unsigned kRandomUnroll = 4;  // dev::kRandomUnroll of kernels/random.cu
 
 Constant constant(const AttrValue& value) {
@@ -93,7 +93,7 @@ std::vector<Tensor> arange_forward(OpContext& context, std::span<const Tensor>,
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
   launch(context.device(), {"fill.cu", expression("arange", out.dtype())},
-         blocks_for(out, kFillUnroll), {kThreads}, 0, out.data(),
+         blocks_for(out, kArangeUnroll), {kThreads}, 0, out.data(),
          number_argument("arange", attrs, "start"), number_argument("arange", attrs, "step"), n);
   return {out};
 }
@@ -191,8 +191,8 @@ AttrValue zero() { return std::int64_t{0}; }
 void fill_into(const Tensor& to, const Number& value) {
   const Loop loop = make_loop(to.shape(), {to});
   if (loop.empty()) return;
-  launch(to.device(), {"fill.cu", expression("fill", to.dtype(), loop.vector)},
-         loop.grid(kFillUnroll), loop.block(), 0, loop.extent, loop[0], constant(value.attr()));
+  launch(to.device(), {"fill.cu", expression("fill", to.dtype(), loop.vector)}, loop.grid(),
+         loop.block(), 0, loop.extent, loop[0], constant(value.attr()));
 }
 
 const OpDef& full_def() {

@@ -137,9 +137,13 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given) {
   loop.extent.rank = static_cast<int>(dims.count);
   for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
   set_divisors(loop.extent);
+  loop.extent.flat = dims.count == 1;
   for (std::size_t k = 0; k < operands.size(); ++k) {
     flame_params::Strided& s = loop.operands[k];
-    if (operands[k].tensor().defined()) s.data = operands[k].tensor().data();
+    if (operands[k].tensor().defined()) {
+      s.data = operands[k].tensor().data();
+      if (dims.back().strides[k] != loop.vector) loop.extent.flat = 0;
+    }
     s.scalar = operands[k].number();
     for (std::size_t d = 0; d < dims.count; ++d) s.stride[d] = dims.dim[d].strides[k];
   }

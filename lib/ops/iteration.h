@@ -37,7 +37,7 @@ struct Loop {
   const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
   bool empty() const { return extent.numel == 0; }
   // Enough blocks where a thread takes `unroll` vectors.
-  driver::Dim3 grid(unsigned unroll = 2) const;
+  driver::Dim3 grid(unsigned unroll = 1) const;
   driver::Dim3 block() const;
 };
 
