@@ -18,7 +18,8 @@ constexpr std::array kDTypes{DType::kFloat32, DType::kBFloat16};
 constexpr std::array kDirections{Direction::kForward, Direction::kBackward,
                                  Direction::kForwardBackward};
 // Attributes that are sizes of tensors, and so shrink with them.
-constexpr std::array<std::string_view, 4> kSizeAttrs{"size", "shape", "normalized_shape", "groups"};
+constexpr std::array<std::string_view, 5> kSizeAttrs{"size", "shape", "normalized_shape", "groups",
+                                                     "length"};
 
 bool takes_dtype_attr(const OpDef& op) {
   return op.inputs.empty() && std::any_of(op.attrs.begin(), op.attrs.end(),

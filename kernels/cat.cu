@@ -1,9 +1,10 @@
 // Tensors side by side in one, and one taken apart: up to kMaxParts of them in a launch, whatever
 // their dtype.
 #include "packed.cuh"
+#include "ptx.cuh"
 
 namespace dev {
-inline constexpr int kPartUnroll = 4;  // units of a thread; lib/ops/cat.cpp agrees
+inline constexpr int kPartUnroll = 2;  // units of a thread; lib/ops/cat.cpp agrees
 
 template <int kBytes>
 struct Unit {
@@ -17,22 +18,34 @@ template <>
 struct Unit<1> {
   using type = unsigned char;
 };
+
+// The part that a block works on: found at once where parts are of one size.
+__device__ __forceinline__ int part_of(const flame_params::Parts& parts) {
+  const int last = parts.count - 1,
+            guess = int(float(blockIdx.x) * float(parts.count) * fast_reciprocal(float(gridDim.x)));
+  int p = guess < last ? guess : last;
+  if (parts.part[p].first_block <= blockIdx.x &&
+      (p == last || blockIdx.x < parts.part[p + 1].first_block))
+    return p;
+  p = 0;
+#pragma unroll 1
+  for (int step = flame_params::kMaxParts / 2; step > 0; step /= 2)
+    if (p + step <= last && parts.part[p + step].first_block <= blockIdx.x) p += step;
+  return p;
+}
 }  // namespace dev
 
 // The parts into the whole, or (kApart) the whole into the parts, in units of kBytes.
-// Memory traffic: 2 * bytes of the parts.
+// Memory traffic: bytes of the parts that are there and of the whole.
 template <bool kApart, int kBytes>
 __global__ void __launch_bounds__(256) join(const __grid_constant__ flame_params::Parts parts) {
   using U = typename dev::Unit<kBytes>::type;
   constexpr int kTimes = dev::kPartUnroll;
-  int p = 0;
-  for (int step = flame_params::kMaxParts / 2; step > 0; step /= 2)
-    if (p + step < parts.count && parts.part[p + step].first_block <= blockIdx.x) p += step;
-  const flame_params::Part& part = parts.part[p];
+  const flame_params::Part& part = parts.part[dev::part_of(parts)];
   U* const piece = static_cast<U*>(part.data);
   U* const whole = static_cast<U*>(parts.whole) + part.start;
   const unsigned first = (blockIdx.x - part.first_block) * (256 * kTimes) + threadIdx.x;
-  U moved[kTimes];
+  U moved[kTimes] = {};
   long long at[kTimes];
 #pragma unroll
   for (int k = 0; k < kTimes; ++k) {
@@ -40,7 +53,10 @@ __global__ void __launch_bounds__(256) join(const __grid_constant__ flame_params
     if (unit >= part.units) continue;
     const unsigned row = (unsigned)((unsigned long long)unit * part.factor >> part.shift);
     at[k] = row * parts.pitch + (unit - row * part.row);
-    moved[k] = kApart ? whole[at[k]] : piece[unit];
+    if (kApart)
+      moved[k] = whole[at[k]];
+    else if (piece != nullptr)
+      moved[k] = piece[unit];
   }
 #pragma unroll
   for (int k = 0; k < kTimes; ++k) {

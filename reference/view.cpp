@@ -256,7 +256,12 @@ const Contract& narrow_contract() {
                        failing("length", {2, 3}, attrs(1, 1, 3), "IndexError", {"3"}),
                        failing("negative_length", {2, 3}, attrs(1, 1, -1), "ValueError", {"-1"})};
                  },
-                 no_bench_cases,
+                 // Forward moves nothing; backward writes zeros around the slice.
+                 [] {
+                   return std::vector<BenchCase>{
+                       {"8192x4096_rows", {normal({8192, 4096})}, attrs(0, 0, 4096)},
+                       {"8192x4096_columns", {normal({8192, 4096})}, attrs(1, 0, 2048)}};
+                 },
                  {Law::kLinear}});
   return c;
 }

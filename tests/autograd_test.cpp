@@ -9,6 +9,7 @@
 #include "lib/ops/ops.h"
 #include "lib/tensor/tensor_impl.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/limited_driver.h"
 #include "tests/support/test_device.h"
 
 namespace flame {
@@ -237,6 +238,34 @@ TEST(AutogradTest, GradientsAreNobodyElsesMemory) {
       grad(std::vector{x.reshape({2, 1}).reshape({2})}, std::vector{x}, std::vector{h})[0];
   h.fill_(0);
   EXPECT_EQ(values(got), (Floats{1, 2}));
+}
+
+// Sums, joined tensors and copies hand on what came, or a view of it, to what comes before them;
+// only the products launch: one kernel each.
+TEST(AutogradTest, WhatIsTheGradientThatCameFlowsOnWithoutAKernel) {
+  const auto driver =
+      std::make_shared<test::LimitedDriver>(test::open_driver(), std::size_t{1} << 28);
+  const Device own{driver};
+  const auto leaf_of = [&](std::initializer_list<float> v) {
+    return tensor(v, {std::ssize(v)}, own).set_requires_grad();
+  };
+  const Tensor x = leaf_of({1, 2}), y = leaf_of({3, 4});
+  const auto launches_of = [&](const Tensor& z, const Tensor& g) {
+    x.impl()->grad = y.impl()->grad = {};
+    const int before = driver->launches;
+    z.backward(g);
+    return driver->launches - before;
+  };
+  const Tensor two = tensor({1, 10}, {2}, own), four = tensor({1, 10, 100, 1000}, {4}, own);
+  EXPECT_EQ(launches_of(add(x * 2, y * 3), two), 2);
+  EXPECT_EQ(values(x.grad()), (Floats{2, 20}));
+  EXPECT_EQ(values(y.grad()), (Floats{3, 30}));
+  EXPECT_EQ(launches_of(add(x * 2, y * 3, -1), two), 3) << "the second one's is negated";
+  EXPECT_EQ(values(y.grad()), (Floats{-3, -30}));
+  EXPECT_EQ(launches_of(cat(std::vector{x * 2, y * 3}, 0), four), 2);
+  EXPECT_EQ(values(x.grad()), (Floats{2, 20}));
+  EXPECT_EQ(values(y.grad()), (Floats{300, 3000}));
+  EXPECT_EQ(launches_of(add(x, y), two), 1) << "leaves get memory of their own, by one kernel";
 }
 
 TEST(AutogradTest, ABroadcastOperandGetsTheSum) {

@@ -28,7 +28,8 @@ std::vector<Tensor> apply(const OpDef& op, TensorList inputs, Attrs attrs,
 Tensor apply_one(const OpDef& op, TensorList inputs, Attrs attrs, const Device* device = nullptr);
 
 // d(outputs)/d(inputs)^T * grad_outputs, without touching .grad; undefined where an input was not
-// used. Throws AutogradError when a tensor is not part of a graph.
+// used. Each is contiguous and nobody else's memory. Throws AutogradError when a tensor is not part
+// of a graph.
 std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
                          std::span<const Tensor> grad_outputs, bool retain_graph = false);
 

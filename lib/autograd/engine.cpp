@@ -120,14 +120,22 @@ class Engine {
     }
   }
 
+  static bool leads_to(const Edge& edge, const Tensor& tensor) {
+    const std::shared_ptr<TensorImpl>& impl = tensor.impl();
+    return edge.node ? impl->grad_fn == edge.node && impl->output_index == edge.output_index
+                     : impl == edge.leaf;
+  }
+
   void capture(const Edge& edge, const Tensor& gradient) {
-    for (std::size_t i = 0; i < wanted_->size(); ++i) {
-      const std::shared_ptr<TensorImpl>& want = (*wanted_)[i].impl();
-      const bool same = edge.node
-                            ? want->grad_fn == edge.node && want->output_index == edge.output_index
-                            : want == edge.leaf;
-      if (same) captured_[i].add(gradient);
-    }
+    for (std::size_t i = 0; i < wanted_->size(); ++i)
+      if (leads_to(edge, (*wanted_)[i])) captured_[i].add(gradient);
+  }
+
+  // Whether what is delivered to an edge only flows on: leaves and callers get memory of their own.
+  bool flows_on(const Edge& edge) const {
+    return edge.node &&
+           !(wanted_ && std::any_of(wanted_->begin(), wanted_->end(),
+                                    [&](const Tensor& t) { return leads_to(edge, t); }));
   }
 
   void process(Work& work) {
@@ -165,8 +173,14 @@ class Engine {
     }
     StreamOrder order(node.device, grad_outputs);
     for (const SavedTensor& s : saved) order.after(s.tensor);
-    BackwardContext context(node.op, node.device, node.inputs, node.outputs, saved,
-                            node.needs_grad);
+    std::vector<bool> may_alias;  // empty where every gradient ends in a leaf
+    for (std::size_t i = 0; i < node.edges.size(); ++i) {
+      if (!flows_on(node.edges[i])) continue;
+      may_alias.resize(node.edges.size());
+      may_alias[i] = true;
+    }
+    BackwardContext context(node.op, node.device, node.inputs, node.outputs, saved, node.needs_grad,
+                            &may_alias);
     std::vector<Tensor> gradients = node.op.backward(context, grad_outputs, node.attrs);
     check_gradients(node, gradients);
     return gradients;
@@ -193,12 +207,11 @@ class Engine {
     std::vector<Tensor> out;
     for (Accumulator& a : captured_) out.push_back(a.sum().defined() ? a.take() : Tensor());
     for (auto& [leaf, accumulator] : leaves_) {
-      const Tensor gradient = accumulator.take();
       std::lock_guard lock(leaf->grad_mutex);
       if (leaf->grad.defined())
-        leaf->grad.add_(gradient);
+        leaf->grad.add_(accumulator.sum());
       else
-        leaf->grad = gradient;
+        leaf->grad = accumulator.take();
     }
     return out;
   }

@@ -48,13 +48,14 @@ class BackwardContext {
  public:
   BackwardContext(const OpDef& op, const Device& device, std::span<const TensorDesc> inputs,
                   std::span<const TensorDesc> outputs, std::span<const SavedTensor> saved,
-                  const std::vector<bool>& needs_grad)
+                  const std::vector<bool>& needs_grad, const std::vector<bool>* may_alias = nullptr)
       : op_(op),
         device_(device),
         inputs_(inputs),
         outputs_(outputs),
         saved_(saved),
-        needs_grad_(needs_grad) {}
+        needs_grad_(needs_grad),
+        may_alias_(may_alias) {}
 
   const OpDef& op() const { return op_; }
   const Device& device() const { return device_; }
@@ -66,6 +67,11 @@ class BackwardContext {
   const Tensor& saved(std::size_t i) const;
   std::size_t saved_count() const { return saved_.size(); }
   bool needs_grad(std::size_t i) const { return i < needs_grad_.size() && needs_grad_[i]; }
+  // Whether gradient i may be a gradient that came, or a view of it, where that is what it is: it
+  // flows on, and what flows is never changed. Elsewhere the engine would have to copy it.
+  bool may_alias(std::size_t i) const {
+    return may_alias_ && i < may_alias_->size() && (*may_alias_)[i];
+  }
   Tensor temporary(const Shape& shape, DType dtype) const;
   // An uninitialised gradient for input i: its shape and dtype.
   Tensor make_gradient(std::size_t i) const;
@@ -76,6 +82,7 @@ class BackwardContext {
   std::span<const TensorDesc> inputs_, outputs_;
   std::span<const SavedTensor> saved_;
   const std::vector<bool>& needs_grad_;
+  const std::vector<bool>* may_alias_;
 };
 
 }  // namespace flame

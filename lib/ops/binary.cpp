@@ -28,6 +28,8 @@ struct BinaryRow {
   // Where arguments decide: the functor, and the numbers that it takes.
   std::string_view (*choose)(const Attrs&) = nullptr;
   flame_params::Numbers (*numbers)(const Attrs&) = nullptr;
+  // Whether the gradient of operand `side` is the gradient that came.
+  bool (*passes)(std::size_t side, const flame_params::Numbers&) = nullptr;
 };
 
 std::string_view functor_of(const BinaryRow& row, const Attrs& attrs) {
@@ -104,6 +106,11 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   std::vector<LoopOperand> plain(2, 0.0);  // gradients that need no sum: made in one launch
   for (std::size_t i = 0; i < 2; ++i) {
     if (!context.needs_grad(i)) continue;
+    if (context.may_alias(i) && context.input(i).shape == shape && row.passes &&
+        row.passes(i, numbers)) {
+      out[i] = grads[0];
+      continue;
+    }
     out[i] = context.make_gradient(i);
     if (out[i].shape() == shape) {
       plain[i] = out[i];
@@ -178,6 +185,9 @@ Tensor call(const OpDef& op, const Tensor& input, const Operand& other, Attrs at
 }
 
 flame_params::Numbers alpha(const Attrs& attrs) { return {{attrs.get_double("alpha"), 0}}; }
+bool adds_as_it_is(std::size_t side, const flame_params::Numbers& numbers) {
+  return side == 0 || numbers.v[0] == 1;
+}
 
 std::string_view div_functor(const Attrs& attrs) {
   if (!attrs.has("rounding_mode")) return "Div";
@@ -206,7 +216,8 @@ std::string_view div_functor(const Attrs& attrs) {
 BINARY(mul, "Mul", .gradient_x_reads = kY, .gradient_y_reads = kX)
 BINARY(pow, "Pow", .flops = 8, .other = "exponent")
 BINARY_DEF(add, "Add", "Add", (std::vector<AttrParam>{{"alpha", AttrValue{1.0}}}),
-           .gradient_x_reads = kNone, .gradient_y_reads = kNone, .numbers = alpha)
+           .gradient_x_reads = kNone, .gradient_y_reads = kNone, .numbers = alpha,
+           .passes = adds_as_it_is)
 BINARY_DEF(div, "Div", "Div*", (std::vector<AttrParam>{{"rounding_mode", AttrValue{}}}),
            .gradient_x_reads = kY, .choose = div_functor)
 #undef BINARY

@@ -6,7 +6,9 @@
 #include "lib/autograd/op_context.h"
 #include "lib/core/error.h"
 #include "lib/ops/copy.h"
+#include "lib/ops/fill.h"
 #include "lib/ops/iteration.h"
+#include "lib/ops/join.h"
 #include "lib/ops/ops.h"
 #include "lib/tensor/tensor_impl.h"
 
@@ -61,13 +63,7 @@ Tensor part_of(const Tensor& whole, const Shape& part, std::size_t dim, std::int
 }
 
 constexpr std::int64_t kThreads = 256;
-constexpr std::int64_t kUnroll = 4;  // dev::kPartUnroll of kernels/cat.cu
-
-// A part and where it lies in the whole along the joined dim.
-struct Piece {
-  Tensor tensor;
-  std::int64_t start;
-};
+constexpr std::int64_t kUnroll = 2;  // dev::kPartUnroll of kernels/cat.cu
 
 std::int64_t bytes_from(const Shape& shape, std::size_t dim, DType dtype) {
   std::int64_t n = static_cast<std::int64_t>(size_of(dtype));
@@ -75,14 +71,16 @@ std::int64_t bytes_from(const Shape& shape, std::size_t dim, DType dtype) {
   return n;
 }
 
-// The widest access that pieces [begin, end) allow; `pitch` in bytes.
+void* data_of(const Piece& piece) { return piece.tensor.defined() ? piece.tensor.data() : nullptr; }
+
+// The widest access that the pieces allow; `pitch` in bytes.
 std::int64_t unit_of(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim,
                      std::int64_t step, std::int64_t pitch) {
   auto all = static_cast<std::uint64_t>(pitch) | reinterpret_cast<std::uintptr_t>(whole.data());
   for (const Piece& piece : pieces)
-    all |= reinterpret_cast<std::uintptr_t>(piece.tensor.data()) |
+    all |= reinterpret_cast<std::uintptr_t>(data_of(piece)) |
            static_cast<std::uint64_t>(piece.start * step) |
-           static_cast<std::uint64_t>(bytes_from(piece.tensor.shape(), dim, piece.tensor.dtype()));
+           static_cast<std::uint64_t>(bytes_from(piece.shape, dim, whole.dtype()));
   std::int64_t unit = 16;
   while (all % static_cast<std::uint64_t>(unit) != 0) unit /= 2;
   return unit;
@@ -97,11 +95,10 @@ void launch_join(std::span<const Piece> pieces, const Tensor& whole, std::size_t
   parts.pitch = pitch / unit;
   std::int64_t blocks = 0;
   for (const Piece& piece : pieces) {
-    const Tensor& t = piece.tensor;
-    const std::int64_t row = bytes_from(t.shape(), dim, t.dtype()) / unit;
-    const std::int64_t units = bytes_from(t.shape(), 0, t.dtype()) / unit;
+    const std::int64_t row = bytes_from(piece.shape, dim, whole.dtype()) / unit;
+    const std::int64_t units = bytes_from(piece.shape, 0, whole.dtype()) / unit;
     const Divisor divisor = divisor_of(row);
-    parts.part[parts.count++] = {t.data(),
+    parts.part[parts.count++] = {data_of(piece),
                                  piece.start * step / unit,
                                  static_cast<unsigned>(units),
                                  static_cast<unsigned>(row),
@@ -120,15 +117,17 @@ void move(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim, b
   std::vector<Piece> batch;
   for (const Piece& piece : pieces) {
     const Tensor& t = piece.tensor;
-    if (t.numel() == 0) continue;
-    const bool rows = whole.is_contiguous() && t.is_contiguous() &&
-                      bytes_from(t.shape(), 0, t.dtype()) < std::int64_t{1} << 31;
-    if (rows) {
+    if (numel(piece.shape) == 0) continue;
+    if (whole.is_contiguous() && (!t.defined() || t.is_contiguous()) &&
+        bytes_from(piece.shape, 0, whole.dtype()) < std::int64_t{1} << 31) {
       batch.push_back(piece);
       continue;
     }
-    const Tensor part = part_of(whole, t.shape(), dim, piece.start);
-    apart ? copy_into(t, part) : copy_into(part, t);
+    const Tensor part = part_of(whole, piece.shape, dim, piece.start);
+    if (!t.defined())
+      fill_into(part, 0);
+    else
+      apart ? copy_into(t, part) : copy_into(part, t);
   }
   for (std::size_t i = 0; i < batch.size(); i += flame_params::kMaxParts)
     launch_join(std::span(batch).subspan(
@@ -144,13 +143,14 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   std::vector<Piece> pieces;
   std::int64_t start = 0;
   for (const Tensor& t : in) {
-    pieces.push_back({t, start});
+    pieces.push_back({t, t.shape(), start});
     if (!is_skipped(t.shape())) start += t.shape()[dim];
   }
-  move(pieces, out, dim, false);
+  join_into(pieces, out, dim);
   return {out};
 }
 
+// Each gradient is the part of the whole's that its tensor became: a view where it may be.
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
                              const Attrs& attrs) {
   std::vector<TensorDesc> descs;
@@ -162,8 +162,9 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   for (std::size_t i = 0; i < descs.size(); ++i) {
     const Shape& shape = descs[i].shape;
     if (context.needs_grad(i)) {
-      out[i] = context.make_gradient(i);
-      pieces.push_back({out[i], start});
+      const bool view = context.may_alias(i) && !is_skipped(shape);
+      out[i] = view ? part_of(grads[0], shape, dim, start) : context.make_gradient(i);
+      if (!view) pieces.push_back({out[i], shape, start});
     }
     if (!is_skipped(shape)) start += shape[dim];
   }
@@ -190,6 +191,10 @@ DType common_dtype(DType a, DType b) {
 }
 
 }  // namespace
+
+void join_into(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim) {
+  move(pieces, whole, dim, false);
+}
 
 const OpDef& cat_def() {
   static const OpDef def{

@@ -102,7 +102,9 @@ void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
 
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
                              const Attrs&) {
-  return {as_contiguous(grads[0], context.input(0).dtype)};
+  const DType dtype = context.input(0).dtype;
+  const bool as_it_is = context.may_alias(0) && grads[0].dtype() == dtype;
+  return {as_it_is ? grads[0] : as_contiguous(grads[0], dtype)};
 }
 
 Cost copy_cost(const TensorDesc& from, DType to) {
