@@ -204,13 +204,24 @@ __global__ void __launch_bounds__(dev::kThreads)
   });
 }
 
-// The gradient of a broadcast operand; operands g, x, y.
+namespace dev {
+// Terms of a gradient that a thread computes at once: a power takes too many registers for more.
+template <class F>
+inline constexpr int kTermsTogether = kInFlight;
+template <>
+inline constexpr int kTermsTogether<Pow> = 1;
+}  // namespace dev
+
+// The gradient of a broadcast operand, the sum of its terms: streams g and the other operand; its
+// own element is the same for all terms.
 template <class F, int side>
 struct SumOfGradient : dev::Summed {
-  static constexpr int kInputs = 3;
+  static constexpr int kStreams = 2;
+  static constexpr bool kOwn = true;
+  static constexpr int kLoads = dev::kTermsTogether<F>;
   template <class A>
-  static __device__ A term(A g, A x, A y, const flame_params::Numbers& numbers) {
-    return dev::gradient<F, side>(x, y, g, numbers);
+  static __device__ void fold(A& sum, A g, A other, A own, const flame_params::Numbers& numbers) {
+    sum += dev::gradient<F, side>(side == 0 ? own : other, side == 0 ? other : own, g, numbers);
   }
 };
 
@@ -223,12 +234,22 @@ struct SumOfGradient : dev::Summed {
   EXPORT_BINARY_OF(F, float, 4)         \
   EXPORT_BINARY_OF(F, double, 2)        \
   EXPORT_BINARY_OF(F, __half, 8)        \
-  EXPORT_BINARY_OF(F, __nv_bfloat16, 8) \
-  EXPORT_REDUCE(SumOfGradient<F, 0>)    \
-  EXPORT_REDUCE(SumOfGradient<F, 1>)
+  EXPORT_BINARY_OF(F, __nv_bfloat16, 8)
 EXPORT_BINARY(Add)
 EXPORT_BINARY(Mul)
 EXPORT_BINARY(Div)
 EXPORT_BINARY(DivTrunc)
 EXPORT_BINARY(DivFloor)
 EXPORT_BINARY(Pow)
+
+// Those that lib/ops/binary.cpp asks for: g itself is summed by reduce.cu, Mul's gradients are one
+// function, a flat one is a fill. Pow gains nothing by vectors.
+#define EXPORT_SUM_OF_GRADIENT(...)                  \
+  EXPORT_REDUCE(SumOfGradient<__VA_ARGS__>)  \
+  EXPORT_REDUCE_VECTORS(SumOfGradient<__VA_ARGS__>)
+EXPORT_SUM_OF_GRADIENT(Add, 1)
+EXPORT_SUM_OF_GRADIENT(Mul, 0)
+EXPORT_SUM_OF_GRADIENT(Div, 0)
+EXPORT_SUM_OF_GRADIENT(Div, 1)
+EXPORT_REDUCE(SumOfGradient<Pow, 0>)
+EXPORT_REDUCE(SumOfGradient<Pow, 1>)

@@ -75,7 +75,7 @@ struct Reduction {
   double divisor;   // of the total (mean)
   Numbers numbers;  // of the functor whose terms are summed
   long long chunk;  // steps along the reduced dims that one split takes
-  int splits;       // more than 1: partial results, [output][split]
+  int splits;       // more than 1: partial results, [split][output]
   int columns;      // 1: adjacent threads take adjacent outputs; 0: adjacent reduced elements
 };
 

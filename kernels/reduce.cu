@@ -2,99 +2,150 @@
 #include "reduce.cuh"
 
 struct Sum : dev::Summed {
-  static constexpr int kInputs = 1;
   template <class A>
-  static __device__ A term(A x) {
-    return x;
+  static __device__ void fold(A& sum, A x) {
+    sum += x;
   }
 };
 
 // NaN wins.
-struct Max {
-  static constexpr int kInputs = 1;
-  template <class T>
-  using Out = T;
-  template <class T, int k>
-  using In = T;
+struct Max : dev::Plain {
   template <class A>
   static __device__ A start() {
     return -A(dev::inf());
   }
   template <class A>
-  static __device__ A term(A x) {
-    return x;
-  }
-  template <class A>
   static __device__ A combine(A a, A b) {
     return a > b || a != a ? a : b;
+  }
+  template <class A>
+  static __device__ void fold(A& maximum, A x) {
+    maximum = x > maximum || x != x ? x : maximum;
   }
 };
 
 namespace dev {
-// Whether x is the maximum, or one of the NaNs that won.
+// The largest of what are no NaNs, how many share it, and how many NaNs there are.
 template <class A>
-__device__ __forceinline__ bool is_max(A x, A maximum) {
-  return x == maximum || (x != x && maximum != maximum);
+struct Peak {
+  A maximum, count, nans;
+};
+template <class A>
+__device__ __forceinline__ Peak<A> shuffle(const Peak<A>& p, int distance) {
+  return {shuffle(p.maximum, distance), shuffle(p.count, distance), shuffle(p.nans, distance)};
 }
 }  // namespace dev
 
-// How many elements share the maximum: operands x and the maximum.
-struct CountMax : dev::Summed {
-  static constexpr int kInputs = 2;
-  template <class T>
-  using Out = dev::Acc<T>;
+// The maximum, and second: how many elements share it, so that the backward need not count.
+struct MaxAndCount : dev::Plain {
   template <class A>
-  static __device__ A term(A x, A maximum) {
-    return dev::is_max(x, maximum) ? A(1) : A(0);
+  using State = dev::Peak<A>;
+  template <class A>
+  static __device__ dev::Peak<A> start() {
+    return {-A(dev::inf()), A(0), A(0)};
+  }
+  template <class A>
+  static __device__ void fold(dev::Peak<A>& p, A x) {
+    p.count = x > p.maximum ? A(0) : p.count;
+    p.maximum = x > p.maximum ? x : p.maximum;
+    p.count += x == p.maximum ? A(1) : A(0);
+    p.nans += x != x ? A(1) : A(0);
+  }
+  template <class A>
+  static __device__ dev::Peak<A> combine(const dev::Peak<A>& a, const dev::Peak<A>& b) {
+    const A top = a.maximum > b.maximum ? a.maximum : b.maximum;
+    return {top, (a.maximum == top ? a.count : A(0)) + (b.maximum == top ? b.count : A(0)),
+            a.nans + b.nans};
+  }
+  template <class T, class A>
+  static __device__ void finish(const dev::Peak<A>& p, double, long long output, T* out,
+                                A* second) {
+    out[output] = dev::store<T>(p.nans > A(0) ? A(dev::nan()) : p.maximum);
+    second[output] = p.nans > A(0) ? p.nans : p.count;
   }
 };
 
-// gx = g / count at every maximum, else 0. Memory traffic: numel * 2 * sizeof(T).
+// share = g / count: what each of an output's maxima gets, rounded.
+template <class T, int V>
+__global__ void __launch_bounds__(dev::kThreads)
+    amax_share(const __grid_constant__ flame_params::Extent extent,
+               const __grid_constant__ flame_params::Strided share,
+               const __grid_constant__ flame_params::Strided g,
+               const __grid_constant__ flame_params::Strided count) {
+  using A = dev::Acc<T>;
+  dev::for_vectors<V>(extent, [&](int, long long index, long long n) {
+    long long offset[3] = {};
+    dev::locate(extent, index, offset, share, g, count);
+    dev::Lane<T, V> up;
+    dev::Lane<A, V> sharers;
+    up.fetch_from(extent, g, offset[1], n);
+    sharers.fetch_from(extent, count, offset[2], n);
+    A p[V], q[V];
+    up.values(g, p);
+    sharers.values(count, q);
+#pragma unroll
+    for (int j = 0; j < V; ++j) p[j] /= q[j];
+    dev::put_values<T, V>(share, offset[0], p, n);
+  });
+}
+
+// gx = share at every maximum, else 0. Where there are NaNs, they are the maxima. Memory traffic:
+// numel * 2 * sizeof(T).
 template <class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
     amax_backward(const __grid_constant__ flame_params::Extent extent,
                   const __grid_constant__ flame_params::Strided gx,
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Strided maximum,
-                  const __grid_constant__ flame_params::Strided g,
-                  const __grid_constant__ flame_params::Strided count) {
-  using A = dev::Acc<T>;
-  dev::for_vectors<V>(extent, [&](int, long long index, long long n) {
-    long long offset[5] = {};
-    dev::locate(extent, index, offset, gx, x, maximum, g, count);
-    dev::Lane<T, V> in, top, up;
-    dev::Lane<A, V> share;
-    in.fetch_from(extent, x, offset[1], n);
-    top.fetch_from(extent, maximum, offset[2], n);
-    up.fetch_from(extent, g, offset[3], n);
-    share.fetch_from(extent, count, offset[4], n);
-    dev::Vec<T, V> out;
+                  const __grid_constant__ flame_params::Strided share) {
+  dev::by_block<V>(extent, [&](auto turns) {
+    dev::Lane<T, V> in[turns.times], top[turns.times], part[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
+      long long offset[4] = {};
+      dev::locate<V>(turns, extent, index, offset, gx, x, maximum, share);
+      at[u] = offset[0];
+      in[u].fetch_from(turns, extent, x, offset[1], n);
+      top[u].fetch_from(turns, extent, maximum, offset[2], n);
+      part[u].fetch_from(turns, extent, share, offset[3], n);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
+      dev::Acc<T> value[V], most[V], out[V];
+      in[u].values(x, value);
+      top[u].values(maximum, most);
+      part[u].values(share, out);
 #pragma unroll
-    for (int j = 0; j < V; ++j)
-      out.v[j] = dev::store<T>(dev::is_max(in.get(x, j), top.get(maximum, j))
-                                   ? up.get(g, j) / share.get(count, j)
-                                   : A(0));
-    dev::put<T, V>(gx, offset[0], out, n);
+      for (int j = 0; j < V; ++j)
+        out[j] = value[j] == most[j] || value[j] != value[j] ? out[j] : dev::Acc<T>(0);
+      dev::put_values<T, V>(gx, at[u], out, n);
+    });
   });
 }
 
-#define EXPORT_REDUCE_VECTORS(...)           \
-  DEV_EXPORT(reduce<__VA_ARGS__, float, 4>)  \
-  DEV_EXPORT(reduce<__VA_ARGS__, double, 2>) \
-  DEV_EXPORT(reduce<__VA_ARGS__, __half, 8>) \
-  DEV_EXPORT(reduce<__VA_ARGS__, __nv_bfloat16, 8>)
 EXPORT_REDUCE(Sum)
 EXPORT_REDUCE_VECTORS(Sum)
+EXPORT_REDUCE_FINISH(Sum)
 EXPORT_REDUCE(Max)
 EXPORT_REDUCE_VECTORS(Max)
-EXPORT_REDUCE(CountMax)
+EXPORT_REDUCE_FINISH(Max)
+EXPORT_REDUCE(MaxAndCount)
+EXPORT_REDUCE_VECTORS(MaxAndCount)
+EXPORT_REDUCE_FINISH(MaxAndCount)
 
-// V: 16 bytes of the accumulator, the widest operand.
+// V: 16 bytes of T, in amax_share of the accumulator, its widest operand.
+DEV_EXPORT(amax_share<float, 4>)
+DEV_EXPORT(amax_share<float, 1>)
+DEV_EXPORT(amax_share<double, 2>)
+DEV_EXPORT(amax_share<double, 1>)
+DEV_EXPORT(amax_share<__half, 4>)
+DEV_EXPORT(amax_share<__half, 1>)
+DEV_EXPORT(amax_share<__nv_bfloat16, 4>)
+DEV_EXPORT(amax_share<__nv_bfloat16, 1>)
 DEV_EXPORT(amax_backward<float, 4>)
 DEV_EXPORT(amax_backward<float, 1>)
 DEV_EXPORT(amax_backward<double, 2>)
 DEV_EXPORT(amax_backward<double, 1>)
-DEV_EXPORT(amax_backward<__half, 4>)
+DEV_EXPORT(amax_backward<__half, 8>)
 DEV_EXPORT(amax_backward<__half, 1>)
-DEV_EXPORT(amax_backward<__nv_bfloat16, 4>)
+DEV_EXPORT(amax_backward<__nv_bfloat16, 8>)
 DEV_EXPORT(amax_backward<__nv_bfloat16, 1>)

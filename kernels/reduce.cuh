@@ -4,186 +4,156 @@
 //   rows     adjacent threads take adjacent elements of one output (reduced dims are contiguous)
 //   columns  adjacent threads take adjacent outputs (kept dims are contiguous)
 // blockDim is (lanes, groups) or (groups, lanes): a group makes one output (in vectorised columns
-// V), its lanes share the elements. Where outputs are few, gridDim.y splits share them too, and
-// reduce_finish adds up their partial results. All sizes are fixed by the shapes: no atomics, the
-// same result every time.
+// V), its lanes share the elements, kInFlight loads at a time. Where outputs are few, gridDim.y
+// splits share them too, and reduce_finish adds up their partial results. All sizes are fixed by
+// the shapes: no atomics, the same result every time.
 //
-// An Op states kInputs, Out<T>, start(), term(values..., numbers) and combine(a, b).
+// Operands: one or two streams, of which the second may be a number, and (kOwn) a third that has
+// one element for each output. An Op states kStreams, kOwn, State<A> (what a lane carries),
+// start(), fold(state, first[, second[, own, numbers]]), combine(a, b) and finish(state, divisor,
+// output, out, second).
 #pragma once
-#include "elementwise.cuh"
+#include "reduce_walk.cuh"
 
 namespace dev {
 
-using flame_params::ReduceOperand;
-using flame_params::Reduction;
-
-// Terms that are summed.
-struct Summed {
-  template <class T>
-  using Out = T;
-  // The type of operand k in memory.
-  template <class T, int k>
-  using In = T;
-  template <class A>
-  static __device__ A start() {
-    return A(0);
-  }
-  template <class A>
-  static __device__ A combine(A a, A b) {
-    return a + b;
-  }
-};
-
-// Adds to offset[k] where step `index` of operand k lies, by its kept or its reduced strides.
-template <bool kKept>
-__device__ __forceinline__ void locate_in(const Reduction& r, int inputs, long long index,
-                                          long long* offset) {
-  const Extent& extent = kKept ? r.kept : r.reduced;
-  for (int d = extent.rank - 1; d >= 0; --d) {
-    const long long outer = d > 0 ? quotient(extent, d, index) : 0;
-    const long long at = index - outer * extent.size[d];
+// Combines over the lanes (threadIdx.x) of a group; the result is lane 0's. The block is one or
+// more whole warps. shared: a state a warp.
+template <class Op, class S>
+__device__ __forceinline__ S combine_row(S v) {
+  const int lanes = blockDim.x;
 #pragma unroll
-    for (int k = 0; k < 3; ++k)
-      if (k < inputs) offset[k] += at * (kKept ? r.in[k].kept[d] : r.in[k].reduced[d]);
-    index = outer;
-  }
+  for (int distance = 16; distance > 0; distance /= 2)
+    if (distance < lanes) v = Op::combine(v, shuffle(v, distance));
+  if (lanes <= 32) return v;
+  S* shared = dyn_shared<S>();
+  const int warps = lanes / 32;
+  const int first = threadIdx.y * warps;
+  if (threadIdx.x % 32 == 0) shared[first + threadIdx.x / 32] = v;
+  __syncthreads();
+  if (threadIdx.x == 0)
+    for (int w = 1; w < warps; ++w) v = Op::combine(v, shared[first + w]);
+  return v;
 }
 
-__device__ __forceinline__ float as_value(float v) { return v; }
-__device__ __forceinline__ double as_value(double v) { return v; }
-__device__ __forceinline__ float as_value(__half v) { return load(v); }
-__device__ __forceinline__ float as_value(__nv_bfloat16 v) { return load(v); }
-__device__ __forceinline__ float as_value(unsigned char v) { return v != 0; }
-
-// V elements of operand k at one step, as values.
-template <class T, int V, class A>
-__device__ __forceinline__ void values_of(const ReduceOperand& in, long long offset, bool splat,
-                                          long long count, A (&out)[V]) {
-  const Vec<T, V> raw = fetch<T, V>(in.data, offset, splat, count);
+// Combines over the lanes (threadIdx.y) of each group's V columns, and gives column c of the block
+// to use(c, state). shared: blockDim.x * blockDim.y * V.
+template <class Op, int V, class S, class Use>
+__device__ __forceinline__ void combine_columns(const S (&acc)[V], Use use) {
+  constexpr int kSerial = 8;
+  S* shared = dyn_shared<S>();
+  const int columns = blockDim.x * V;
+  const int thread = threadIdx.y * blockDim.x + threadIdx.x;
 #pragma unroll
-  for (int j = 0; j < V; ++j) out[j] = in.data == nullptr ? A(in.scalar) : A(as_value(raw.v[j]));
-}
-
-// Folds the elements at one step into acc[V].
-template <class Op, class T, int V, class A>
-__device__ __forceinline__ void fold(const Reduction& r, const long long* offset, int inner,
-                                     long long count, A (&acc)[V]) {
-  A a[V], b[V], c[V];
-  auto splat = [&](const ReduceOperand& in) {
-    return (r.columns ? in.kept[inner] : in.reduced[inner]) == 0;
-  };
-  values_of<typename Op::template In<T, 0>, V>(r.in[0], offset[0], splat(r.in[0]), count, a);
-  if constexpr (Op::kInputs > 1)
-    values_of<typename Op::template In<T, 1>, V>(r.in[1], offset[1], splat(r.in[1]), count, b);
-  if constexpr (Op::kInputs > 2)
-    values_of<typename Op::template In<T, 2>, V>(r.in[2], offset[2], splat(r.in[2]), count, c);
-#pragma unroll
-  for (int j = 0; j < V; ++j) {
-    if (j >= count) continue;
-    if constexpr (Op::kInputs == 1)
-      acc[j] = Op::combine(acc[j], Op::term(a[j]));
-    else if constexpr (Op::kInputs == 2)
-      acc[j] = Op::combine(acc[j], Op::term(a[j], b[j]));
-    else
-      acc[j] = Op::combine(acc[j], Op::term(a[j], b[j], c[j], r.numbers));
-  }
-}
-
-// Combines over the lanes of a group; the result is lane 0's. shared: blockDim.x * blockDim.y * W.
-template <class Op, int W, class A>
-__device__ __forceinline__ void combine_lanes(A* acc, int lane, int lanes, int group, int groups) {
-  A* shared = dyn_shared<A>();
-  A* mine = shared + (lane * groups + group) * W;
-#pragma unroll
-  for (int j = 0; j < W; ++j) mine[j] = acc[j];
-  for (int half = lanes / 2; half > 0; half /= 2) {
+  for (int j = 0; j < V; ++j) shared[thread * V + j] = acc[j];
+  __syncthreads();
+  int lanes = blockDim.y;
+  for (; lanes > kSerial; lanes /= 2) {
+    const int half = lanes / 2 * columns;
+    for (int c = thread; c < half; c += blockDim.x * blockDim.y)
+      shared[c] = Op::combine(shared[c], shared[half + c]);
     __syncthreads();
-    if (lane < half) {
-#pragma unroll
-      for (int j = 0; j < W; ++j) mine[j] = Op::combine(mine[j], mine[half * groups * W + j]);
-    }
   }
+  for (int c = thread; c < columns; c += blockDim.x * blockDim.y) {
+    S total = shared[c];
+    for (int lane = 1; lane < lanes; ++lane) total = Op::combine(total, shared[lane * columns + c]);
+    use(c, total);
+  }
+}
+
+template <class Op, class T, int V, bool kPlain>
+__device__ __forceinline__ void reduce_block(const Reduction& r, T* out, void* partial,
+                                             Acc<T>* second) {
+  using State = typename Op::template State<Acc<T>>;
+  const int wide = r.columns ? V : 1;  // outputs of a group
+  const int lane = r.columns ? threadIdx.y : threadIdx.x;
+  const int lanes = r.columns ? blockDim.y : blockDim.x;
+  const int groups = r.columns ? blockDim.x : blockDim.y;
+  const long long first_group = (long long)blockIdx.x * groups;
+  const long long group = first_group + (r.columns ? threadIdx.x : threadIdx.y);
+  const long long first = first_group * wide, output = group * wide, outputs = r.kept.numel;
+
+  Walk<Op, T, V, kPlain> walk(r, group, output < outputs);
+  if (output < outputs) {
+    const long long steps = r.columns ? r.reduced.numel : (r.reduced.numel + V - 1) / V;
+    const long long begin = blockIdx.y * r.chunk;
+    walk.run(begin, min(begin + r.chunk, steps), lane, lanes);
+  }
+  auto finish = [&](long long o, const State& state) {
+    if (o >= outputs) return;
+    if (r.splits > 1)
+      static_cast<State*>(partial)[blockIdx.y * outputs + o] = state;
+    else
+      Op::finish(state, r.divisor, o, out, second);
+  };
+  if (r.columns) {
+    combine_columns<Op, V>(walk.acc, [&](int c, const State& state) { finish(first + c, state); });
+  } else {
 #pragma unroll
-  for (int j = 0; j < W; ++j) acc[j] = mine[j];
+    for (int j = 1; j < V; ++j) walk.acc[0] = Op::combine(walk.acc[0], walk.acc[j]);
+    const State state = combine_row<Op>(walk.acc[0]);
+    if (lane == 0) finish(output, state);
+  }
 }
 
 }  // namespace dev
 
-// out[o] = combination of the terms of output o, / divisor; partial[o * splits + split] where there
-// are splits. lanes is a power of two; dynamic shared memory: 256 accumulators, in columns 256 * V.
-// Memory traffic: every operand once, out once.
+// out[o] = combination of the terms of output o, / divisor; partial[split * outputs + o] where
+// there are splits. lanes and groups are powers of two, in rows together 32 threads or more.
+// second: an Op's second result, or null. Dynamic shared memory: in rows a state a warp, in columns
+// V states a thread. Memory traffic: every operand once, out once.
 template <class Op, class T, int V>
-__global__ void __launch_bounds__(dev::kThreads)
-    reduce(const __grid_constant__ flame_params::Reduction r, typename Op::template Out<T>* out,
-           dev::Acc<T>* partial) {
-  using A = dev::Acc<T>;
-  const int lane = r.columns ? threadIdx.y : threadIdx.x;
-  const int lanes = r.columns ? blockDim.y : blockDim.x;
-  const int group = r.columns ? threadIdx.x : threadIdx.y;
-  const int groups = r.columns ? blockDim.x : blockDim.y;
-  const long long output = ((long long)blockIdx.x * groups + group) * (r.columns ? V : 1);
-  const long long outputs = r.kept.numel;
-
-  A acc[V];
-#pragma unroll
-  for (int j = 0; j < V; ++j) acc[j] = Op::template start<A>();
-  if (output < outputs) {
-    long long base[3] = {};
-    dev::locate_in<true>(r, Op::kInputs, r.columns ? output / V : output, base);
-    const int inner = (r.columns ? r.kept.rank : r.reduced.rank) - 1;
-    const long long steps = r.columns ? r.reduced.numel : (r.reduced.numel + V - 1) / V;
-    const long long begin = blockIdx.y * r.chunk;
-    const long long end = min(begin + r.chunk, steps);
-
-    for (long long i = begin + lane; i < end; i += lanes) {
-      long long offset[3] = {base[0], base[1], base[2]};
-      dev::locate_in<false>(r, Op::kInputs, i, offset);
-      dev::fold<Op, T, V>(r, offset, inner, r.columns ? outputs - output : r.reduced.numel - i * V,
-                          acc);
-    }
-  }
-  if (r.columns) {
-    dev::combine_lanes<Op, V>(acc, lane, lanes, group, groups);
-  } else {
-#pragma unroll
-    for (int j = 1; j < V; ++j) acc[0] = Op::combine(acc[0], acc[j]);
-    dev::combine_lanes<Op, 1>(acc, lane, lanes, group, groups);
-  }
-  if (lane != 0) return;
-#pragma unroll
-  for (int j = 0; j < V; ++j) {
-    if (output + j >= outputs || (j > 0 && !r.columns)) continue;
-    if (r.splits > 1)
-      partial[(output + j) * r.splits + blockIdx.y] = acc[j];
-    else
-      out[output + j] = dev::store<typename Op::template Out<T>>(acc[j] / A(r.divisor));
-  }
+__global__ void __launch_bounds__(dev::kThreads, 2)
+    reduce(const __grid_constant__ flame_params::Reduction r, T* out, void* partial,
+           dev::Acc<T>* second) {
+  dev::reduce_block<Op, T, V, true>(r, out, partial, second);
 }
 
-// out[o] = combination of partial[o][0..splits), / divisor. blockDim (32, 8): a warp an output.
+// The same for dims and sizes of any number (V is 1).
 template <class Op, class T>
 __global__ void __launch_bounds__(dev::kThreads)
-    reduce_finish(const dev::Acc<T>* partial, typename Op::template Out<T>* out,
-                  const long long outputs, const int splits, const double divisor) {
-  using A = dev::Acc<T>;
-  const long long output = (long long)blockIdx.x * blockDim.y + threadIdx.y;
-  A acc = Op::template start<A>();
-  if (output < outputs)
-    for (int i = threadIdx.x; i < splits; i += 32)
-      acc = Op::combine(acc, partial[output * splits + i]);
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2)
-    acc = Op::combine(acc, __shfl_down_sync(0xffffffffu, acc, distance));
-  if (output < outputs && threadIdx.x == 0)
-    out[output] = dev::store<typename Op::template Out<T>>(acc / A(divisor));
+    reduce_any(const __grid_constant__ flame_params::Reduction r, T* out, void* partial,
+               dev::Acc<T>* second) {
+  dev::reduce_block<Op, T, 1, false>(r, out, partial, second);
 }
 
-#define EXPORT_REDUCE_OF(T, V, ...)     \
-  DEV_EXPORT(reduce<__VA_ARGS__, T, V>) \
-  DEV_EXPORT(reduce_finish<__VA_ARGS__, T>)
-// An op whose loads need no vectors: its operands' strides seldom agree.
-#define EXPORT_REDUCE(...)                 \
-  EXPORT_REDUCE_OF(float, 1, __VA_ARGS__)  \
-  EXPORT_REDUCE_OF(double, 1, __VA_ARGS__) \
-  EXPORT_REDUCE_OF(__half, 1, __VA_ARGS__) \
-  EXPORT_REDUCE_OF(__nv_bfloat16, 1, __VA_ARGS__)
+// out[o] = combination of partial[0..splits)[o], / divisor. blockDim is (groups, lanes).
+template <class Op, class T>
+__global__ void __launch_bounds__(dev::kThreads)
+    reduce_finish(const void* partial, T* out, dev::Acc<T>* second, const long long outputs,
+                  const int splits, const double divisor) {
+  using State = typename Op::template State<dev::Acc<T>>;
+  const long long first = (long long)blockIdx.x * blockDim.x;
+  const long long output = first + threadIdx.x;
+  State acc[1] = {Op::template start<dev::Acc<T>>()};
+  if (output < outputs) {
+#pragma unroll 4
+    for (int i = threadIdx.y; i < splits; i += blockDim.y)
+      acc[0] = Op::combine(acc[0], static_cast<const State*>(partial)[i * outputs + output]);
+  }
+  dev::combine_columns<Op, 1>(acc, [&](int c, const State& state) {
+    if (first + c < outputs) Op::finish(state, divisor, first + c, out, second);
+  });
+}
+
+#define EXPORT_REDUCE(...)                          \
+  DEV_EXPORT(reduce<__VA_ARGS__, float, 1>)         \
+  DEV_EXPORT(reduce<__VA_ARGS__, double, 1>)        \
+  DEV_EXPORT(reduce<__VA_ARGS__, __half, 1>)        \
+  DEV_EXPORT(reduce<__VA_ARGS__, __nv_bfloat16, 1>) \
+  DEV_EXPORT(reduce_any<__VA_ARGS__, float>)        \
+  DEV_EXPORT(reduce_any<__VA_ARGS__, double>)       \
+  DEV_EXPORT(reduce_any<__VA_ARGS__, __half>)       \
+  DEV_EXPORT(reduce_any<__VA_ARGS__, __nv_bfloat16>)
+// 16 bytes of T an access.
+#define EXPORT_REDUCE_VECTORS(...)           \
+  DEV_EXPORT(reduce<__VA_ARGS__, float, 4>)  \
+  DEV_EXPORT(reduce<__VA_ARGS__, double, 2>) \
+  DEV_EXPORT(reduce<__VA_ARGS__, __half, 8>) \
+  DEV_EXPORT(reduce<__VA_ARGS__, __nv_bfloat16, 8>)
+// All sums share Sum's, in reduce.cu.
+#define EXPORT_REDUCE_FINISH(...)                \
+  DEV_EXPORT(reduce_finish<__VA_ARGS__, float>)  \
+  DEV_EXPORT(reduce_finish<__VA_ARGS__, double>) \
+  DEV_EXPORT(reduce_finish<__VA_ARGS__, __half>) \
+  DEV_EXPORT(reduce_finish<__VA_ARGS__, __nv_bfloat16>)

@@ -108,20 +108,12 @@ __global__ void __launch_bounds__(dev::kThreads)
 // The gradient of a broadcast operand, `side` 0: x, 1: y; operands g and the condition.
 template <int side>
 struct SumOfChosen : dev::Summed {
-  static constexpr int kInputs = 2;
-  template <class T, int k>
-  struct InOf {
-    using type = T;
-  };
+  static constexpr int kStreams = 2;
   template <class T>
-  struct InOf<T, 1> {
-    using type = unsigned char;
-  };
-  template <class T, int k>
-  using In = typename InOf<T, k>::type;
+  using Second = unsigned char;
   template <class A>
-  static __device__ A term(A g, A condition) {
-    return (condition != A(0)) == (side == 0) ? g : A(0);
+  static __device__ void fold(A& sum, A g, A condition) {
+    sum += (condition != A(0)) == (side == 0) ? g : A(0);
   }
 };
 
@@ -135,4 +127,6 @@ EXPORT_WHERE(double, 2)
 EXPORT_WHERE(__half, 8)
 EXPORT_WHERE(__nv_bfloat16, 8)
 EXPORT_REDUCE(SumOfChosen<0>)
+EXPORT_REDUCE_VECTORS(SumOfChosen<0>)
 EXPORT_REDUCE(SumOfChosen<1>)
+EXPORT_REDUCE_VECTORS(SumOfChosen<1>)

@@ -8,6 +8,7 @@
 #include "lib/autograd/op_context.h"
 #include "lib/core/error.h"
 #include "lib/ops/copy.h"
+#include "lib/ops/fill.h"
 #include "lib/ops/iteration.h"
 #include "lib/ops/ops.h"
 #include "lib/ops/promote.h"
@@ -23,6 +24,9 @@ enum Reads : unsigned { kNone = 0, kX = 1, kY = 2, kBoth = 3 };
 struct BinaryRow {
   std::string_view name, functor;
   Reads gradient_x_reads = kBoth, gradient_y_reads = kBoth;
+  // gradient_y(x, y, g) is gradient_x(y, x, g), so that one kernel sums either.
+  bool symmetric = false;
+  std::string_view sums_by = {};     // a kernel of another file that sums gradients
   double flops = 1;                  // an element
   std::string_view other = "other";  // the second parameter's name
   // Where arguments decide: the functor, and the numbers that it takes.
@@ -94,6 +98,27 @@ Terms terms_of(const BinaryRow& row, const BackwardContext& context, const Tenso
   return terms;
 }
 
+// The gradient of operand `side`, summed over the dims along which it was broadcast.
+void sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, const Terms& terms,
+                  const Tensor& g, const Attrs& attrs) {
+  const std::string_view functor = functor_of(row, attrs);
+  const KeptDims kept = kept_by_broadcast(out.shape(), g.shape());
+  if (row.passes && row.passes(side, numbers_of(row, attrs)))
+    return reduce_into(out, {.file = "reduce.cu", .op = "Sum", .vectors = true}, g.dtype(),
+                       g.shape(), kept, {g});
+  if (functor == "DivTrunc" || functor == "DivFloor") return fill_into(out, 0);
+  const std::string op =
+      expression("SumOfGradient", functor, static_cast<int>(row.symmetric ? 0 : side));
+  reduce_into(out,
+              {.file = "binary.cu",
+               .op = op,
+               .numbers = numbers_of(row, attrs),
+               .vectors = functor != "Pow",
+               .sums = true},
+              g.dtype(), g.shape(), kept,
+              {g, side == 0 ? terms.y : terms.x, side == 0 ? terms.x : terms.y});
+}
+
 template <const BinaryRow& row>
 std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
                              const Attrs& attrs) {
@@ -116,9 +141,7 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       plain[i] = out[i];
       continue;
     }
-    const std::string op = expression("SumOfGradient", functor, static_cast<int>(i));
-    reduce_into(out[i], {.file = "binary.cu", .op = op, .numbers = numbers}, dtype, shape,
-                kept_by_broadcast(out[i].shape(), shape), {terms.g, terms.x, terms.y});
+    sum_gradient(row, out[i], i, terms, grads[0], attrs);
   }
   if (!plain[0].tensor().defined() && !plain[1].tensor().defined()) return out;
   // The first operand of a loop decides its order: let it be one that is there.
@@ -152,7 +175,7 @@ std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs& att
   for (const TensorDesc& desc : in)
     if (desc.defined && desc.shape != out.shape)
       most = std::max(most, reduce_workspace(out.dtype, out.shape,
-                                             kept_by_broadcast(desc.shape, out.shape), false));
+                                             kept_by_broadcast(desc.shape, out.shape), true));
   return most;
 }
 
@@ -160,6 +183,7 @@ template <const BinaryRow& row>
 OpDef binary_def(std::vector<std::string_view> forward_kernels,
                  std::vector<std::string_view> backward_kernels,
                  std::vector<AttrParam> attrs = {}) {
+  if (!row.sums_by.empty()) backward_kernels.push_back(row.sums_by);
   return {.name = row.name,
           .inputs = {{.name = "input"},
                      {.name = row.other,
@@ -203,9 +227,11 @@ std::string_view div_functor(const Attrs& attrs) {
 #define BINARY_DEF(id, functor_, glob, attributes, ...)                                          \
   const OpDef& id##_def() {                                                                      \
     static constexpr BinaryRow row{.name = #id, .functor = functor_ __VA_OPT__(, ) __VA_ARGS__}; \
-    static const OpDef def = binary_def<row>(                                                    \
-        {"binary_forward<" glob ",*>"},                                                          \
-        {"binary_backward<" glob ",*>", "reduce<SumOfGradient<" glob ",*>,*>"}, attributes);     \
+    static const OpDef def =                                                                     \
+        binary_def<row>({"binary_forward<" glob ",*>"},                                          \
+                        {"binary_backward<" glob ",*>", "reduce*<SumOfGradient<" glob ",*>,*>",  \
+                         "reduce_finish<Sum,*>"},                                                \
+                        attributes);                                                             \
     return def;                                                                                  \
   }
 // BINARY(mul, "Mul", ...): also mul(input, other).
@@ -213,13 +239,13 @@ std::string_view div_functor(const Attrs& attrs) {
   BINARY_DEF(id, functor_, functor_, {} __VA_OPT__(, ) __VA_ARGS__) \
   Tensor id(const Tensor& input, const Operand& other) { return call(id##_def(), input, other); }
 
-BINARY(mul, "Mul", .gradient_x_reads = kY, .gradient_y_reads = kX)
+BINARY(mul, "Mul", .gradient_x_reads = kY, .gradient_y_reads = kX, .symmetric = true)
 BINARY(pow, "Pow", .flops = 8, .other = "exponent")
 BINARY_DEF(add, "Add", "Add", (std::vector<AttrParam>{{"alpha", AttrValue{1.0}}}),
-           .gradient_x_reads = kNone, .gradient_y_reads = kNone, .numbers = alpha,
-           .passes = adds_as_it_is)
+           .gradient_x_reads = kNone, .gradient_y_reads = kNone, .sums_by = "reduce*<Sum,*>",
+           .numbers = alpha, .passes = adds_as_it_is)
 BINARY_DEF(div, "Div", "Div*", (std::vector<AttrParam>{{"rounding_mode", AttrValue{}}}),
-           .gradient_x_reads = kY, .choose = div_functor)
+           .gradient_x_reads = kY, .sums_by = "fill<*>", .choose = div_functor)
 #undef BINARY
 #undef BINARY_DEF
 

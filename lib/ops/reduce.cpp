@@ -137,7 +137,7 @@ OpDef sum_def_of(std::string_view op_name) {
           .forward = sum_forward<kMean>,
           .backward = sum_backward<kMean>,
           .cost = sum_cost<kMean>,
-          .kernels = {"reduce<Sum,*>", "reduce_finish<Sum,*>", "copy_convert<*>"},
+          .kernels = {"reduce*<Sum,*>", "copy_convert<*>"},
           .backward_kernels =
               kMean ? std::vector<std::string_view>{"binary_forward<Div,*>", "copy_convert<*>"}
                     : std::vector<std::string_view>{"copy_convert<*>"},
@@ -150,6 +150,8 @@ OpDef sum_def_of(std::string_view op_name) {
 
 // -- amax
 
+constexpr int kPeak = 3;  // accumulators of dev::Peak
+
 std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
   for (std::size_t i = 0; i < dims.kept.size(); ++i)
@@ -159,15 +161,25 @@ std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
   return {{in[0].dtype, dims.out}};
 }
 
+// Where a gradient will be asked for, the same pass counts how many elements share each maximum.
 std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
                                  const Attrs& attrs) {
+  const Dims dims = dims_of("amax", in[0].shape(), attrs);
   Tensor out = context.make_output();
-  reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true}, out.dtype(), in[0].shape(),
-              dims_of("amax", in[0].shape(), attrs).kept, {in[0]});
-  if (context.needs_grad(0)) {
-    context.save(in[0]);
-    context.save(out);
+  if (!context.needs_grad(0)) {
+    reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true}, out.dtype(),
+                in[0].shape(), dims.kept, {in[0]});
+    return {out};
   }
+  const Tensor count = context.temporary(out.shape(), accumulator(out.dtype()));
+  reduce_into(out,
+              {.file = "reduce.cu",
+               .op = "MaxAndCount",
+               .vectors = true,
+               .state = kPeak,
+               .second = count.data()},
+              out.dtype(), in[0].shape(), dims.kept, {in[0]});
+  for (const Tensor& saved : {in[0], out, count}) context.save(saved);
   return {out};
 }
 
@@ -176,15 +188,17 @@ std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tens
   const Tensor x = context.saved(0);
   const Dims dims = dims_of("amax", x.shape(), attrs);
   const Tensor maximum = aligned_view(context.saved(1), dims);
+  const Tensor count = aligned_view(context.saved(2), dims);
   const Tensor g = aligned_view(grads[0], dims);
-  const Tensor count = context.temporary(dims.aligned, accumulator(x.dtype()));
+  const Tensor share = context.temporary(dims.aligned, x.dtype());
   Tensor gx = context.make_gradient(0);
   if (gx.numel() == 0) return {gx};
-  reduce_into(count, {.file = "reduce.cu", .op = "CountMax"}, x.dtype(), x.shape(), dims.kept,
-              {x, maximum});
-  const Loop loop = make_loop(x.shape(), {gx, x, maximum, g, count});
+  const Loop outputs = make_loop(share.shape(), {share, g, count});
+  launch(context.device(), {"reduce.cu", expression("amax_share", x.dtype(), outputs.vector)},
+         outputs.grid(), outputs.block(), 0, outputs.extent, outputs[0], outputs[1], outputs[2]);
+  const Loop loop = make_loop(x.shape(), {gx, x, maximum, share});
   launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
-         loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3], loop[4]);
+         loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
   return {gx};
 }
 
@@ -209,18 +223,18 @@ const OpDef& amax_def() {
       .forward = amax_forward,
       .backward = amax_backward,
       .cost = [](Descs in, const Attrs& attrs) { return cost_of(in[0], amax_infer(in, attrs)[0]); },
-      .kernels = {"reduce<Max,*>", "reduce_finish<Max,*>"},
-      .backward_kernels = {"amax_backward<*>", "reduce<CountMax,*>", "reduce_finish<CountMax,*>"},
+      .kernels = {"reduce*<Max,*>", "reduce*<MaxAndCount,*>"},
+      .backward_kernels = {"amax_share<*>", "amax_backward<*>"},
       .workspace =
-          [](Descs in, const Attrs& attrs) {
-            return reduce_workspace(in[0].dtype, in[0].shape,
-                                    dims_of("amax", in[0].shape, attrs).kept, true);
-          },
-      .backward_workspace =
           [](Descs in, const Attrs& attrs) {
             const Dims dims = dims_of("amax", in[0].shape, attrs);
             return numel(dims.out) * static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))) +
-                   reduce_workspace(in[0].dtype, in[0].shape, dims.kept, false);
+                   reduce_workspace(in[0].dtype, in[0].shape, dims.kept, true, kPeak);
+          },
+      .backward_workspace =
+          [](Descs in, const Attrs& attrs) {
+            return numel(dims_of("amax", in[0].shape, attrs).out) *
+                   static_cast<std::int64_t>(size_of(in[0].dtype));
           },
   };
   return def;

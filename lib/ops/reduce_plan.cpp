@@ -12,10 +12,12 @@ namespace {
 
 constexpr std::int64_t kThreads = 256;  // dev::kThreads of kernels/elementwise.cuh
 constexpr std::int64_t kWarp = 32;
-constexpr std::int64_t kTargetBlocks =
-    1024;                                   // fill any GPU; fixed, so that sums are the same on all
-constexpr std::int64_t kStepsPerLane = 8;   // below this a split is not worth a second kernel
-constexpr std::int64_t kMaxSplits = 65535;  // of gridDim.y
+// Fill any GPU; fixed, so that sums are the same on all.
+constexpr std::int64_t kTargetBlocks = 512;
+constexpr std::int64_t kInFlight = 4;        // dev::kInFlight of kernels/reduce_walk.cuh
+constexpr std::int64_t kStepsPerLane = 8;    // below this a split is not worth a second kernel
+constexpr std::int64_t kManyOutputs = 4096;  // which fill the GPU, so that lanes take more steps
+constexpr std::int64_t kMaxSplits = 65535;   // of gridDim.y
 
 struct Dim {
   std::int64_t size;
@@ -77,31 +79,77 @@ bool prefers_columns(const Geometry& g) {
   return g.outputs > 1 && step(g.kept.back()) < step(g.reduced.back());
 }
 
-// Turns the innermost dim of `inner` into vectors, where sizes, strides and address allow.
-bool vectorize(std::vector<Dim>& inner, const std::vector<Dim>& other, std::int64_t width,
-               std::uintptr_t address, std::int64_t bytes) {
+// Where an operand lies, for the accesses that this allows. Null: a number.
+struct Place {
+  std::uintptr_t address = 0;
+  std::int64_t element_bytes = 1;
+};
+
+// Turns the innermost dim of `inner` into vectors, where sizes, strides and addresses allow: the
+// first operand is contiguous there, the others are, or have one element for all. Only one long row
+// may end in an incomplete vector.
+bool vectorize(std::vector<Dim>& inner, const std::vector<Dim>& other, bool columns,
+               std::int64_t width, const std::vector<Place>& places) {
   Dim& last = inner.back();
-  if (last.strides[0] != 1 || last.size < width || address % static_cast<std::uintptr_t>(bytes))
-    return false;
-  if (inner.size() > 1 && last.size % width != 0) return false;
-  auto odd = [&](const Dim& dim) { return dim.strides[0] % width != 0; };
-  if (std::any_of(inner.begin(), inner.end() - 1, odd) ||
-      std::any_of(other.begin(), other.end(), odd))
-    return false;
+  if (last.strides[0] != 1 || last.size < width) return false;
+  if ((columns || inner.size() > 1) && last.size % width != 0) return false;
+  for (std::size_t k = 0; k < places.size(); ++k) {
+    if (last.strides[k] == 0) continue;
+    const auto access = static_cast<std::uintptr_t>(width * places[k].element_bytes);
+    auto odd = [&](const Dim& dim) { return dim.strides[k] % width != 0; };
+    if (last.strides[k] != 1 || places[k].address % access != 0 ||
+        std::any_of(inner.begin(), inner.end() - 1, odd) ||
+        std::any_of(other.begin(), other.end(), odd))
+      return false;
+  }
   last.size = ceil_div(last.size, width);
-  last.strides[0] = width;
+  for (std::int64_t& stride : last.strides) stride *= width;
   return true;
+}
+
+// Whether the kernels for two dims can take these: see kernels/reduce_walk.cuh.
+bool is_plain(const std::vector<Dim>& dims, std::int64_t n) {
+  return dims.size() == 1 || (dims.size() == 2 && n <= std::int64_t{1} << 31);
+}
+
+// As those kernels want them: a dim of one step before an only one; the outer dim's strides are
+// what its steps add to the inner one's.
+void make_plain(std::vector<Dim>& dims) {
+  if (dims.size() == 1) dims.insert(dims.begin(), {1, Strides(dims[0].strides.size(), 0)});
+  for (std::size_t k = 0; k < dims[0].strides.size(); ++k)
+    dims[0].strides[k] -= dims[1].size * dims[1].strides[k];
 }
 
 flame_params::Extent extent_of(const std::vector<Dim>& dims, std::int64_t n) {
   flame_params::Extent e = {};
   e.numel = n;
   e.rank = static_cast<int>(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d) {
-    e.size[d] = dims[d].size;
-    e.inverse[d] = 1.0 / static_cast<double>(dims[d].size);
-  }
+  for (std::size_t d = 0; d < dims.size(); ++d) e.size[d] = dims[d].size;
+  set_divisors(e);
+  if (dims[0].size == 1) e.factor[1] = 0;  // all steps are in the inner dim, however many
   return e;
+}
+
+// Lanes and groups of a block of rows: whole warps, and enough steps for a lane to keep kInFlight
+// loads under way, several times over where outputs are many. Two lanes or more, if there are two
+// steps: what one access brings in is 32 bytes.
+void lay_out_rows(std::int64_t steps, std::int64_t outputs, std::int64_t& lanes,
+                  std::int64_t& groups) {
+  const std::int64_t rounds = outputs >= kManyOutputs ? 4 : 1;
+  if (steps <= kWarp * kInFlight)
+    lanes = std::clamp(power_of_two(ceil_div(steps, kInFlight)),
+                       std::min<std::int64_t>(2, power_of_two(steps)), kWarp);
+  else
+    lanes = std::clamp(power_of_two(steps / (kInFlight * rounds)), kWarp, kThreads);
+  groups =
+      std::clamp(power_of_two(outputs), std::max<std::int64_t>(kWarp / lanes, 1), kThreads / lanes);
+}
+
+void lay_out_columns(std::int64_t steps, std::int64_t outputs, std::int64_t& lanes,
+                     std::int64_t& groups) {
+  groups = std::min(kWarp, power_of_two(outputs));
+  lanes = std::min(kThreads / groups, power_of_two(ceil_div(steps, kInFlight)));
+  groups = std::min(kThreads / lanes, power_of_two(outputs));
 }
 
 // Lanes and groups of a block, and how many splits share an output.
@@ -110,41 +158,39 @@ void lay_out(ReducePlan& plan) {
   const bool columns = p.columns != 0;
   const std::int64_t steps = columns ? p.reduced.numel : ceil_div(p.reduced.numel, plan.vector);
   const std::int64_t groups_wanted = columns ? ceil_div(p.kept.numel, plan.vector) : p.kept.numel;
-  std::int64_t lanes, groups;
-  if (columns) {
-    groups = std::min(kWarp, power_of_two(groups_wanted));
-    lanes = std::min(kThreads / groups, power_of_two(steps));
-    groups = std::min(kThreads / lanes, power_of_two(groups_wanted));
-  } else {
-    lanes =
-        steps <= kWarp ? power_of_two(steps) : std::clamp(power_of_two(steps / 4), kWarp, kThreads);
-    groups = std::min(kThreads / lanes, power_of_two(groups_wanted));
-  }
+  std::int64_t lanes = 1, groups = 1;
+  (columns ? lay_out_columns : lay_out_rows)(steps, groups_wanted, lanes, groups);
   const std::int64_t blocks = ceil_div(groups_wanted, groups);
-  std::int64_t splits = 1;
-  if (blocks < kTargetBlocks / 2)
-    splits = std::clamp(std::min(kTargetBlocks / blocks, steps / (lanes * kStepsPerLane)),
-                        std::int64_t{1}, kMaxSplits);
+  const std::int64_t wanted = (kTargetBlocks + blocks / 2) / blocks;
+  const std::int64_t splits =
+      std::clamp(std::min(wanted, steps / (lanes * kStepsPerLane)), std::int64_t{1}, kMaxSplits);
   p.chunk = std::max<std::int64_t>(ceil_div(steps, splits), 1);
   p.splits = static_cast<int>(std::max<std::int64_t>(ceil_div(steps, p.chunk), 1));
   plan.grid = {static_cast<unsigned>(blocks), static_cast<unsigned>(p.splits)};
   plan.block = {static_cast<unsigned>(columns ? groups : lanes),
                 static_cast<unsigned>(columns ? lanes : groups)};
-  plan.accumulators = static_cast<unsigned>(lanes * groups * (columns ? plan.vector : 1));
+  plan.states = static_cast<unsigned>(columns         ? lanes * groups * plan.vector
+                                      : lanes > kWarp ? lanes * groups / kWarp
+                                                      : 0);
 }
 
 // The plan from strides alone; `tensors` and `address` are filled in by plan_reduction.
 ReducePlan plan_strides(const Shape& shape, const KeptDims& kept,
                         const std::vector<Strides>& strides, std::int64_t width,
-                        std::uintptr_t address, std::int64_t access_bytes) {
+                        const std::vector<Place>& places) {
   Geometry g = gather(shape, kept, strides);
   ReducePlan plan;
   const bool columns = prefers_columns(g);
   plan.params.columns = columns;
+  plan.plain = is_plain(g.kept, g.outputs) && is_plain(g.reduced, g.elements);
   auto& inner = columns ? g.kept : g.reduced;
-  if (width > 1 && strides.size() == 1 &&
-      vectorize(inner, columns ? g.reduced : g.kept, width, address, access_bytes))
+  if (width > 1 && plan.plain &&
+      vectorize(inner, columns ? g.reduced : g.kept, columns, width, places))
     plan.vector = static_cast<int>(width);
+  if (plan.plain) {
+    make_plain(g.kept);
+    make_plain(g.reduced);
+  }
   plan.params.kept = extent_of(g.kept, g.outputs);
   plan.params.reduced = extent_of(g.reduced, g.elements);
   for (std::size_t k = 0; k < strides.size(); ++k) {
@@ -164,12 +210,16 @@ std::int64_t vector_width(DType dtype) { return 16 / static_cast<std::int64_t>(s
 ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
                           std::span<const LoopOperand> operands, bool vectors) {
   std::vector<Strides> strides;
-  for (const LoopOperand& operand : operands)
-    strides.push_back(operand.tensor().defined() ? broadcast_strides(operand.tensor(), shape)
-                                                 : Strides(shape.size(), 0));
-  const Tensor& first = operands[0].tensor();
-  ReducePlan plan = plan_strides(shape, kept, strides, vectors ? vector_width(first.dtype()) : 1,
-                                 reinterpret_cast<std::uintptr_t>(first.data()), 16);
+  std::vector<Place> places;
+  for (const LoopOperand& operand : operands) {
+    const Tensor& t = operand.tensor();
+    strides.push_back(t.defined() ? broadcast_strides(t, shape) : Strides(shape.size(), 0));
+    places.push_back(t.defined() ? Place{reinterpret_cast<std::uintptr_t>(t.data()),
+                                         static_cast<std::int64_t>(size_of(t.dtype()))}
+                                 : Place{});
+  }
+  const std::int64_t width = vectors ? vector_width(operands[0].tensor().dtype()) : 1;
+  ReducePlan plan = plan_strides(shape, kept, strides, width, places);
   for (std::size_t k = 0; k < operands.size(); ++k) {
     plan.params.in[k].data = operands[k].tensor().defined() ? operands[k].tensor().data() : nullptr;
     plan.params.in[k].scalar = operands[k].number();
@@ -185,21 +235,28 @@ void reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape
   plan.params.numbers = op.numbers;
   plan.params.divisor = op.divisor;
   const DType acc = accumulator(dtype);
+  const unsigned state = static_cast<unsigned>(size_of(acc)) * static_cast<unsigned>(op.state);
   Tensor partial;
   void* partial_data = nullptr;
   if (plan.partials() > 0) {
-    partial = make_tensor(out.device(), {plan.partials()}, acc, "temporary");
+    partial = make_tensor(out.device(), {plan.partials() * op.state}, acc, "temporary");
     partial_data = partial.data();
   }
   const std::string file(op.file);
-  launch(out.device(), {file, expression("reduce", op.op, dtype, plan.vector)}, plan.grid,
-         plan.block, plan.accumulators * static_cast<unsigned>(size_of(acc)), plan.params,
-         out.data(), partial_data);
+  launch(out.device(),
+         {file, plan.plain ? expression("reduce", op.op, dtype, plan.vector)
+                           : expression("reduce_any", op.op, dtype)},
+         plan.grid, plan.block, plan.states * state, plan.params, out.data(), partial_data,
+         op.second);
   if (plan.partials() == 0) return;
-  constexpr unsigned kRows = kThreads / kWarp;
-  launch(out.device(), {file, expression("reduce_finish", op.op, dtype)},
-         {static_cast<unsigned>(ceil_div(out.numel(), kRows))}, {kWarp, kRows}, 0, partial_data,
-         out.data(), static_cast<long long>(out.numel()), plan.params.splits, op.divisor);
+  std::int64_t lanes = 1, groups = 1;
+  lay_out_columns(plan.params.splits, out.numel(), lanes, groups);
+  const driver::KernelId finish{op.sums ? "reduce.cu" : file,
+                                expression("reduce_finish", op.sums ? "Sum" : op.op, dtype)};
+  launch(out.device(), finish, {static_cast<unsigned>(ceil_div(out.numel(), groups))},
+         {static_cast<unsigned>(groups), static_cast<unsigned>(lanes)},
+         static_cast<unsigned>(lanes * groups) * state, partial_data, out.data(), op.second,
+         static_cast<long long>(out.numel()), plan.params.splits, op.divisor);
 }
 
 KeptDims kept_by_broadcast(const Shape& to, const Shape& shape) {
@@ -209,11 +266,13 @@ KeptDims kept_by_broadcast(const Shape& to, const Shape& shape) {
   return kept;
 }
 
-std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& kept, bool vectors) {
+std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& kept, bool vectors,
+                              int state) {
   if (numel(shape) == 0) return 0;
-  const std::int64_t unit = static_cast<std::int64_t>(size_of(accumulator(dtype)));
+  const std::int64_t unit = static_cast<std::int64_t>(size_of(accumulator(dtype))) * state;
   const auto bytes = [&](std::int64_t width) {
-    return plan_strides(shape, kept, {contiguous_strides(shape)}, width, 0, 16).partials() * unit;
+    return plan_strides(shape, kept, {contiguous_strides(shape)}, width, {Place{}}).partials() *
+           unit;
   };
   return vectors ? std::max(bytes(1), bytes(vector_width(dtype))) : bytes(1);
 }

@@ -16,15 +16,16 @@ using KeptDims = std::vector<bool>;
 struct ReducePlan {
   flame_params::Reduction params = {};
   int vector = 1;
+  bool plain = false;  // fit for the kernels that take no more than two kept and two reduced dims
   driver::Dim3 grid, block;
-  unsigned accumulators = 0;  // of dynamic shared memory
+  unsigned states = 0;  // of dynamic shared memory
   std::int64_t partials() const {
     return params.splits > 1 ? params.kept.numel * params.splits : 0;
   }
 };
 
 // A reduction of terms over `shape`. Operands broadcast to it; the first decides the layout.
-// `vectors`: the op has kernels for 16-byte accesses (one operand, contiguous where it matters).
+// `vectors`: the op has kernels for 16-byte accesses.
 ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
                           std::span<const LoopOperand> operands, bool vectors);
 
@@ -34,6 +35,9 @@ struct ReduceOp {
   flame_params::Numbers numbers = {};
   double divisor = 1;
   bool vectors = false;
+  bool sums = false;       // the Op adds: Sum's reduce_finish serves it
+  int state = 1;           // accumulators that the Op's State has
+  void* second = nullptr;  // where the Op's second result goes
 };
 
 // out (contiguous, one element for each combination of the kept dims, in order) = the op's
@@ -45,7 +49,8 @@ void reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape
 KeptDims kept_by_broadcast(const Shape& to, const Shape& shape);
 
 // An upper bound of the temporary bytes that reduce_into takes for a contiguous first operand.
-std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& kept, bool vectors);
+std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& kept, bool vectors,
+                              int state = 1);
 
 // gradient summed to `shape`, which broadcasts to the gradient's: in the accumulator type, rounded
 // once. The gradient itself where nothing was broadcast.

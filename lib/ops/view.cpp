@@ -325,7 +325,7 @@ const OpDef& expand_def() {
         [](BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
           return std::vector{sum_to(grads[0], context.input(0).shape)};
         },
-        {"reduce<Sum,*>"});
+        {"reduce*<Sum,*>"});
     d.backward_workspace = [](Descs in, const Attrs& attrs) -> std::int64_t {
       const Shape shape = infer<expand_view>(in, attrs)[0].shape;
       if (!is_floating(in[0].dtype)) return 0;
