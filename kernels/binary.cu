@@ -225,6 +225,15 @@ struct SumOfGradient : dev::Summed {
   }
 };
 
+// That of add's second operand reads g alone.
+template <>
+struct SumOfGradient<Add, 1> : dev::Summed {
+  template <class A>
+  static __device__ void fold(A& sum, A g, const flame_params::Numbers& numbers) {
+    sum += Add::gradient_y(A(0), A(0), g, numbers);
+  }
+};
+
 #define EXPORT_BINARY_OF(F, T, V)      \
   DEV_EXPORT(binary_forward<F, T, V>)  \
   DEV_EXPORT(binary_forward<F, T, 1>)  \

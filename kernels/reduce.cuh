@@ -8,30 +8,29 @@
 // splits share them too, and reduce_finish adds up their partial results. All sizes are fixed by
 // the shapes: no atomics, the same result every time.
 //
-// Operands: one or two streams, of which the second may be a number, and (kOwn) a third that has
-// one element for each output. An Op states kStreams, kOwn, State<A> (what a lane carries),
-// start(), fold(state, first[, second[, own, numbers]]), combine(a, b) and finish(state, divisor,
-// output, out, second).
+// Operands: one or two streams, read as vectors where all are contiguous there, and (kOwn) a third
+// that has one element for each output. An Op states kStreams, kOwn, State<A> (what a lane
+// carries), start(), fold(state, first[, second][, own, numbers]), combine(a, b) and finish(state,
+// divisor, output, out, second result).
 #pragma once
 #include "reduce_walk.cuh"
 
 namespace dev {
 
-// Combines over the lanes (threadIdx.x) of a group; the result is lane 0's. The block is one or
-// more whole warps. shared: a state a warp.
+// Combines over the lanes of a group, neighbouring threads of the block; the result is lane 0's.
+// The block is one or more whole warps. shared: a state a warp.
 template <class Op, class S>
-__device__ __forceinline__ S combine_row(S v) {
-  const int lanes = blockDim.x;
+__device__ __forceinline__ S combine_row(S v, int lane, int lanes, int group) {
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2)
     if (distance < lanes) v = Op::combine(v, shuffle(v, distance));
   if (lanes <= 32) return v;
   S* shared = dyn_shared<S>();
   const int warps = lanes / 32;
-  const int first = threadIdx.y * warps;
-  if (threadIdx.x % 32 == 0) shared[first + threadIdx.x / 32] = v;
+  const int first = group * warps;
+  if (lane % 32 == 0) shared[first + lane / 32] = v;
   __syncthreads();
-  if (threadIdx.x == 0)
+  if (lane == 0)
     for (int w = 1; w < warps; ++w) v = Op::combine(v, shared[first + w]);
   return v;
 }
@@ -91,7 +90,7 @@ __device__ __forceinline__ void reduce_block(const Reduction& r, T* out, void* p
   } else {
 #pragma unroll
     for (int j = 1; j < V; ++j) walk.acc[0] = Op::combine(walk.acc[0], walk.acc[j]);
-    const State state = combine_row<Op>(walk.acc[0]);
+    const State state = combine_row<Op>(walk.acc[0], lane, lanes, threadIdx.y);
     if (lane == 0) finish(output, state);
   }
 }
@@ -111,7 +110,7 @@ __global__ void __launch_bounds__(dev::kThreads, 2)
 
 // The same for dims and sizes of any number (V is 1).
 template <class Op, class T>
-__global__ void __launch_bounds__(dev::kThreads)
+__global__ void __launch_bounds__(dev::kThreads, 2)
     reduce_any(const __grid_constant__ flame_params::Reduction r, T* out, void* partial,
                dev::Acc<T>* second) {
   dev::reduce_block<Op, T, 1, false>(r, out, partial, second);
@@ -130,6 +129,11 @@ __global__ void __launch_bounds__(dev::kThreads)
 #pragma unroll 4
     for (int i = threadIdx.y; i < splits; i += blockDim.y)
       acc[0] = Op::combine(acc[0], static_cast<const State*>(partial)[i * outputs + output]);
+  }
+  if (blockDim.x == 1 && blockDim.y >= 32) {
+    const State state = dev::combine_row<Op>(acc[0], threadIdx.y, blockDim.y, 0);
+    if (threadIdx.y == 0) Op::finish(state, divisor, output, out, second);
+    return;
   }
   dev::combine_columns<Op, 1>(acc, [&](int c, const State& state) {
     if (first + c < outputs) Op::finish(state, divisor, first + c, out, second);

@@ -100,8 +100,6 @@ struct Walk {
   State acc[V];
   long long base[3] = {};  // of the operands, at this thread's outputs
   A own[V];                // the third operand
-  A number;                // the second one where it is no tensor
-  bool splat = false;      // the second one has one element for all V
 
   struct Step {
     Packet<T, V> first;
@@ -118,52 +116,34 @@ struct Walk {
     for (int j = 0; j < V; ++j) acc[j] = Op::template start<A>();
     if (!there) return;
     locate_in<true, kOperands, kPlain>(r, group, base);
-    if constexpr (kStreams > 1) {
-      number = A(r.in[1].scalar);
-      splat = V > 1 && step_of(1) == 0;
-    }
     if constexpr (Op::kOwn) {
       const T* from = static_cast<const T*>(r.in[2].data) + base[2];
-      const int step = r.columns && step_of(2) != 0 ? 1 : 0;
+      const int step = r.columns && r.in[2].kept[kPlain ? 1 : r.kept.rank - 1] != 0 ? 1 : 0;
 #pragma unroll
       for (int j = 0; j < V; ++j)
         own[j] = r.in[2].data == nullptr ? A(r.in[2].scalar) : load(from[j * step]);
     }
-  }
-  // Of operand k between neighbours.
-  __device__ __forceinline__ long long step_of(int k) const {
-    return r.columns ? r.in[k].kept[kPlain ? 1 : r.kept.rank - 1]
-                     : r.in[k].reduced[kPlain ? 1 : r.reduced.rank - 1];
   }
   __device__ __forceinline__ void fold(State& state, A first, A second, int j) const {
     if constexpr (Op::kOwn)
       Op::fold(state, first, second, own[j], r.numbers);
     else if constexpr (kStreams > 1)
       Op::fold(state, first, second);
+    else if constexpr (requires { Op::fold(state, first, r.numbers); })
+      Op::fold(state, first, r.numbers);
     else
       Op::fold(state, first);
   }
   __device__ __forceinline__ void load_step(Step& step, const Place& at) const {
     read<T, V>(step.first, static_cast<const T*>(r.in[0].data) + at.offset[0], V);
-    if constexpr (kStreams > 1) {
-      if (r.in[1].data == nullptr) return;
-      const Second* from = static_cast<const Second*>(r.in[1].data) + at.offset[1];
-      if (splat) {
-        step.second.clear();
-        step.second.set(0, *from);
-      } else {
-        read<Second, V>(step.second, from, V);
-      }
-    }
+    if constexpr (kStreams > 1)
+      read<Second, V>(step.second, static_cast<const Second*>(r.in[1].data) + at.offset[1], V);
   }
   __device__ __forceinline__ void fold_step(const Step& step) {
 #pragma unroll
     for (int j = 0; j < V; ++j) {
       A second = A(0);
-      if constexpr (kStreams > 1)
-        second = r.in[1].data == nullptr ? number
-                 : splat                 ? second_value<A>(step.second, 0)
-                                         : second_value<A>(step.second, j);
+      if constexpr (kStreams > 1) second = second_value<A>(step.second, j);
       fold(acc[j], step.first.value(j), second, j);
     }
   }
@@ -209,8 +189,10 @@ struct Walk {
   __device__ __forceinline__ void whole_steps(long long i, int lanes, long long end) {
     Cursor cursor;
     cursor.step = i;
+    if constexpr (kPlain) {
 #pragma unroll
-    for (int k = 0; k < kStreams; ++k) cursor.inner[k] = base[k] + i * r.in[k].reduced[1];
+      for (int k = 0; k < kStreams; ++k) cursor.inner[k] = base[k] + i * r.in[k].reduced[1];
+    }
 #pragma unroll 1
     while (cursor.step + (kLoads - 1) * lanes < end) round<kLoads>(cursor, lanes);
     if constexpr (kLoads > 2)
@@ -225,13 +207,9 @@ struct Walk {
     for (int j = 0; j < count; ++j) {
       A second = A(0);
       if constexpr (kStreams > 1) {
-        second = number;
-        if (r.in[1].data != nullptr) {
-          Packet<Second, 1> one;
-          read<Second, 1>(
-              one, static_cast<const Second*>(r.in[1].data) + place.offset[1] + (splat ? 0 : j), 1);
-          second = second_value<A>(one, 0);
-        }
+        Packet<Second, 1> one;
+        read<Second, 1>(one, static_cast<const Second*>(r.in[1].data) + place.offset[1] + j, 1);
+        second = second_value<A>(one, 0);
       }
       fold(acc[0], load(static_cast<const T*>(r.in[0].data)[place.offset[0] + j]), second, 0);
     }

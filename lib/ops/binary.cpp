@@ -109,13 +109,14 @@ void sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, con
   if (functor == "DivTrunc" || functor == "DivFloor") return fill_into(out, 0);
   const std::string op =
       expression("SumOfGradient", functor, static_cast<int>(row.symmetric ? 0 : side));
-  reduce_into(out,
-              {.file = "binary.cu",
-               .op = op,
-               .numbers = numbers_of(row, attrs),
-               .vectors = functor != "Pow",
-               .sums = true},
-              g.dtype(), g.shape(), kept,
+  const ReduceOp reduce{.file = "binary.cu",
+                        .op = op,
+                        .numbers = numbers_of(row, attrs),
+                        .vectors = functor != "Pow",
+                        .sums = true};
+  if ((side == 0 ? row.gradient_x_reads : row.gradient_y_reads) == kNone)
+    return reduce_into(out, reduce, g.dtype(), g.shape(), kept, {g});
+  reduce_into(out, reduce, g.dtype(), g.shape(), kept,
               {g, side == 0 ? terms.y : terms.x, side == 0 ? terms.x : terms.y});
 }
 

@@ -85,16 +85,16 @@ struct Place {
   std::int64_t element_bytes = 1;
 };
 
-// Turns the innermost dim of `inner` into vectors, where sizes, strides and addresses allow: the
-// first operand is contiguous there, the others are, or have one element for all. Only one long row
-// may end in an incomplete vector.
+// Turns the innermost dim of `inner` into vectors, where sizes, strides and addresses allow: what
+// is read at every step is contiguous there; the third operand, of one element an output, may also
+// be the same for all. Only one long row may end in an incomplete vector.
 bool vectorize(std::vector<Dim>& inner, const std::vector<Dim>& other, bool columns,
                std::int64_t width, const std::vector<Place>& places) {
   Dim& last = inner.back();
   if (last.strides[0] != 1 || last.size < width) return false;
   if ((columns || inner.size() > 1) && last.size % width != 0) return false;
   for (std::size_t k = 0; k < places.size(); ++k) {
-    if (last.strides[k] == 0) continue;
+    if (k == 2 && last.strides[k] == 0) continue;
     const auto access = static_cast<std::uintptr_t>(width * places[k].element_bytes);
     auto odd = [&](const Dim& dim) { return dim.strides[k] % width != 0; };
     if (last.strides[k] != 1 || places[k].address % access != 0 ||
