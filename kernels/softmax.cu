@@ -17,10 +17,14 @@ __global__ void __launch_bounds__(1024)
   tile.load(x + row * cols, cols, vectors, A(-dev::inf()));
   A factor;
   if constexpr (sizeof(T) == 2) {  // instructions are what such rows wait for: one barrier
+    // Values first: a scale times 1 / sum would lose its bits among the subnormals.
     const dev::SoftmaxSums<A> mine = dev::exponentials<T>(tile.v, dev::NoGrad());
     dev::SoftmaxSums<A> all = mine;
     all.combine_in_block(true);
-    factor = mine.scale_to(all.shift) / all.s;
+    const A scale = mine.scale_to(all.shift);
+#pragma unroll
+    for (int j = 0; j < tile.kSize; ++j) tile.v[j] *= scale;
+    factor = A(1) / all.s;
   } else {
     A m = A(-dev::inf());
 #pragma unroll
@@ -58,7 +62,10 @@ __global__ void __launch_bounds__(1024)
     dev::SoftmaxSums<A> all = mine;
     all.combine_in_block(true);
     const A inverse = A(1) / all.s;
-    factor = mine.scale_to(all.shift) * inverse, dot = all.d * inverse;
+    const A scale = mine.scale_to(all.shift);
+#pragma unroll
+    for (int j = 0; j < e.kSize; ++j) e.v[j] *= scale;
+    factor = inverse, dot = all.d * inverse;
   } else {
     A m = A(-dev::inf());
 #pragma unroll

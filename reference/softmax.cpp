@@ -26,6 +26,13 @@ struct Softmax {
   }
 };
 
+// Rows of one 0 and values whose exp is small enough to be subnormal in bfloat16 and float32.
+InputSpec far_below_the_largest(std::int64_t length) {
+  std::vector<double> row = {0};
+  for (std::int64_t j = 1; j < length; ++j) row.push_back(-84 - 8.0 * double(j) / double(length));
+  return explicit_values({3, length}, std::move(row));
+}
+
 std::vector<Case> softmax_cases() {
   const auto last = [](const char* name, InputSpec in, bool quick = true) {
     return Case{name, {std::move(in)}, {{"dim", std::int64_t{-1}}}, quick};
@@ -43,6 +50,7 @@ std::vector<Case> softmax_cases() {
       {"empty_rows", {normal({3, 0})}, {{"dim", std::int64_t{1}}}},
       last("large_values", normal({5, 65}, 30, 1000)),
       last("peaked", normal({4, 33}, 20)),
+      last("subnormal_probabilities", far_below_the_largest(64)),
       of_dtypes({"wider_dtype",
                  {normal({5, 33})},
                  {{"dim", std::int64_t{1}}, {"dtype", std::string("float32")}}},
