@@ -37,7 +37,8 @@ TEST(Contracts, AreComplete) {
     if (c->op != "contiguous") {
       EXPECT_GE(c->error_cases().size(), 2u) << c->op;
     }
-    EXPECT_EQ(c->bench_cases().empty(), views.contains(c->op)) << c->op;
+    // A view moves nothing; where its gradient does (narrow), that may be timed.
+    EXPECT_TRUE(!c->bench_cases().empty() || views.contains(c->op)) << c->op;
   }
 }
 
