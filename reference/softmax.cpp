@@ -26,10 +26,12 @@ struct Softmax {
   }
 };
 
-// Rows of one 0 and values whose exp is small enough to be subnormal in bfloat16 and float32.
+// Rows of 0, -1 and values whose exp is small enough to be subnormal in bfloat16 and float32. (Of 0
+// alone, nearly all of its gradient would cancel.)
 InputSpec far_below_the_largest(std::int64_t length) {
   std::vector<double> row = {0};
   for (std::int64_t j = 1; j < length; ++j) row.push_back(-84 - 8.0 * double(j) / double(length));
+  row[static_cast<std::size_t>(length / 2)] = -1;
   return explicit_values({3, length}, std::move(row));
 }
 
