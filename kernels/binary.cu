@@ -239,10 +239,10 @@ struct SumOfGradient<Add, 1> : dev::Summed {
   DEV_EXPORT(binary_forward<F, T, 1>)  \
   DEV_EXPORT(binary_backward<F, T, V>) \
   DEV_EXPORT(binary_backward<F, T, 1>)
-#define EXPORT_BINARY(F)                \
-  EXPORT_BINARY_OF(F, float, 4)         \
-  EXPORT_BINARY_OF(F, double, 2)        \
-  EXPORT_BINARY_OF(F, __half, 8)        \
+#define EXPORT_BINARY(F)         \
+  EXPORT_BINARY_OF(F, float, 4)  \
+  EXPORT_BINARY_OF(F, double, 2) \
+  EXPORT_BINARY_OF(F, __half, 8) \
   EXPORT_BINARY_OF(F, __nv_bfloat16, 8)
 EXPORT_BINARY(Add)
 EXPORT_BINARY(Mul)
@@ -253,8 +253,8 @@ EXPORT_BINARY(Pow)
 
 // Those that lib/ops/binary.cpp asks for: g itself is summed by reduce.cu, Mul's gradients are one
 // function, a flat one is a fill. Pow gains nothing by vectors.
-#define EXPORT_SUM_OF_GRADIENT(...)                  \
-  EXPORT_REDUCE(SumOfGradient<__VA_ARGS__>)  \
+#define EXPORT_SUM_OF_GRADIENT(...)         \
+  EXPORT_REDUCE(SumOfGradient<__VA_ARGS__>) \
   EXPORT_REDUCE_VECTORS(SumOfGradient<__VA_ARGS__>)
 EXPORT_SUM_OF_GRADIENT(Add, 1)
 EXPORT_SUM_OF_GRADIENT(Mul, 0)
