@@ -20,6 +20,7 @@ struct PerformanceInput {
   std::string compared_with;                      // what A is: a folder's name, a commit
   std::optional<history::NightReport> night;      // of a history
   std::vector<history::Series> series;            // all of that history
+  history::Thresholds thresholds;                 // its targets are shown; empty: none
   std::vector<records::KernelRecord> kernels;     // empty: none were recorded
 };
 

@@ -215,6 +215,7 @@ View performance_view(const PerformanceInput& input, const BenchItems& items, Ti
   add_rows(view, items, verdicts_of(input), format);
   add_op_summary(view, items, format);
   add_roofs(view, items, format);
+  add_targets(view, input, format);
   add_noise(view, input.run, items, format);
   add_host(view, items, format);
   add_history(view, input, format);

@@ -16,6 +16,8 @@ void add_rows(View& view, const BenchItems& items, const Verdicts& verdicts, For
 void add_op_summary(View& view, const BenchItems& items, Format format);
 // The measured roofs, for the tiles.
 void add_roofs(View& view, const BenchItems& items, Format format);
+// The figures to reach, and what holds back those that are not.
+void add_targets(View& view, const PerformanceInput& input, Format format);
 void add_noise(View& view, const BenchRun& run, const BenchItems& items, Format format);
 void add_history(View& view, const PerformanceInput& input, Format format);
 void add_jit(View& view, const std::vector<records::KernelRecord>& kernels, Format format);

@@ -1,13 +1,12 @@
 #include "reports/history/regress.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
 #include "lib/core/error.h"
+#include "reports/history/held.h"
 
 namespace flame::history {
 namespace {
@@ -82,58 +81,21 @@ SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::s
   return v;
 }
 
-// One night's rows of every implementation of one measurement.
-using Peers = std::map<SeriesKey, std::vector<const records::BenchRow*>>;
-
-SeriesKey without_implementation(SeriesKey key) {
-  key.implementation.clear();
-  return key;
-}
-
-// The time of the fastest of them over ours; -1 where none was measured. Who passes on a view where
-// we write has done other work.
-double fastest_ratio(const Floor& floor, const records::BenchRow& row, const Peers& peers) {
-  double least = -1;
-  const auto found = peers.find(without_implementation(key_of(row)));
-  if (found == peers.end()) return least;
-  for (const records::BenchRow* peer : found->second)
-    if (fnmatch(floor.peer.c_str(), peer->implementation.c_str(), FNM_EXTMATCH) == 0 &&
-        peer->view == row.view && peer->ratio > 0 && (least < 0 || peer->ratio < least))
-      least = peer->ratio;
-  return least;
-}
-
 void judge_floor(NightReport& report, const Floor& floor,
                  const std::vector<const records::BenchRow*>& ours, const Peers& peers) {
+  const Held held = hold(floor, ours, peers);
   std::vector<MissedFloor>& missed = floor.target ? report.missed_targets : report.missed;
-  const auto miss = [&](const std::string& row, const std::string& why) {
-    missed.push_back({floor.name(), row, why, floor.because});
-  };
-  std::size_t held = 0;
-  double logs = 0;
-  const std::size_t before = missed.size();
-  for (const records::BenchRow* row : ours) {
-    if (!floor.matches(*row)) continue;
-    const double ratio = floor.wants_peer() ? fastest_ratio(floor, *row, peers) : -1;
-    if (floor.wants_peer() && row->samples > 0 && ratio < 0) continue;  // nobody to compare with
-    ++held;
-    logs += ratio > 0 ? std::log(ratio) : 0;
-    const std::string why = floor.missed_by(*row, ratio);
-    if (!why.empty())
-      miss(str_cat(row->op, " ", row->case_name, " ", row->direction, " ", row->compute_mode, " ",
-                   row->temperature),
-           why);
-  }
-  if (held == 0) {
-    if (!floor.target) report.idle_floors.push_back(floor.name());
-    return;
-  }
-  const double mean = std::exp(logs / double(held));
-  if (floor.min_mean_ratio > 0 && !(mean >= floor.min_mean_ratio))
-    miss(str_cat(held, " rows"),
-         str_cat("the fastest of ", floor.peer, " takes ", mean,
-                 " times as long in the geometric mean, at least ", floor.min_mean_ratio));
-  if (floor.target) report.targets_reached += held - std::min(held, missed.size() - before);
+  for (const HeldRow& r : held.rows)
+    if (!r.missed.empty())
+      missed.push_back({floor.name(),
+                        str_cat(r.row->op, " ", r.row->case_name, " ", r.row->direction, " ",
+                                r.row->compute_mode, " ", r.row->temperature),
+                        r.missed, floor.because});
+  if (!held.mean_missed.empty())
+    missed.push_back(
+        {floor.name(), str_cat(held.rows.size(), " rows"), held.mean_missed, floor.because});
+  if (held.rows.empty() && !floor.target) report.idle_floors.push_back(floor.name());
+  if (floor.target) report.targets_reached += held.reached();
 }
 
 void find_drifts(NightReport& report, const std::vector<RSeries>& worst_r) {

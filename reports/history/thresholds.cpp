@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <toml++/toml.h>
+#include <algorithm>
 #include <array>
 
 #include "lib/core/error.h"
@@ -10,16 +11,16 @@
 namespace flame::history {
 namespace {
 
+using Pattern = std::pair<const char*, std::string Selection::*>;
+constexpr std::array<Pattern, 7> kPatterns{{{"op", &Selection::op},
+                                            {"case", &Selection::case_name},
+                                            {"direction", &Selection::direction},
+                                            {"dtype", &Selection::dtype},
+                                            {"compute_mode", &Selection::compute_mode},
+                                            {"temperature", &Selection::temperature},
+                                            {"gpu", &Selection::gpu}}};
 using Text = std::pair<const char*, std::string Floor::*>;
-constexpr std::array<Text, 9> kTexts{{{"op", &Floor::op},
-                                      {"case", &Floor::case_name},
-                                      {"direction", &Floor::direction},
-                                      {"dtype", &Floor::dtype},
-                                      {"compute_mode", &Floor::compute_mode},
-                                      {"temperature", &Floor::temperature},
-                                      {"gpu", &Floor::gpu},
-                                      {"peer", &Floor::peer},
-                                      {"because", &Floor::because}}};
+constexpr std::array<Text, 2> kTexts{{{"peer", &Floor::peer}, {"because", &Floor::because}}};
 using Limit = std::pair<const char*, double Floor::*>;
 constexpr std::array<Limit, 9> kLimits{{{"min_share_copy", &Floor::min_share_copy},
                                         {"min_share_read", &Floor::min_share_read},
@@ -49,16 +50,38 @@ double positive(const std::string& path, const std::string& name, const toml::no
   return *value;
 }
 
+std::string text_of(const std::string& path, const std::string& name, const toml::node& node) {
+  const auto text = node.value_exact<std::string>();
+  if (!text) refuse(path, node.source(), name + " is not a string");
+  return *text;
+}
+
+Explanation read_explanation(const std::string& path, const toml::table& table) {
+  Explanation out;
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (const Pattern* pattern = find(kPatterns, name))
+      out.*pattern->second = text_of(path, name, node);
+    else if (name == "because")
+      out.because = text_of(path, name, node);
+    else
+      refuse(path, node.source(), "unknown key \"" + name + "\"");
+  }
+  if (out.because.empty()) refuse(path, table.source(), "an explanation without \"because\"");
+  if (out.op.empty()) refuse(path, table.source(), "an explanation without \"op\"");
+  return out;
+}
+
 Floor read_floor(const std::string& path, const toml::table& table, bool target) {
   Floor floor;
   floor.target = target;
   bool limited = false;
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
-    if (const Text* pattern = find(kTexts, name)) {
-      const auto text = node.value_exact<std::string>();
-      if (!text) refuse(path, node.source(), name + " is not a string");
-      floor.*pattern->second = *text;
+    if (const Pattern* pattern = find(kPatterns, name)) {
+      floor.*pattern->second = text_of(path, name, node);
+    } else if (const Text* text = find(kTexts, name)) {
+      floor.*text->second = text_of(path, name, node);
     } else if (const Limit* limit = find(kLimits, name)) {
       floor.*limit->second = positive(path, name, node);
       limited = true;
@@ -77,7 +100,7 @@ Floor read_floor(const std::string& path, const toml::table& table, bool target)
 
 }  // namespace
 
-bool Floor::matches(const records::BenchRow& row) const {
+bool Selection::names(const records::BenchRow& row) const {
   const std::pair<const std::string*, const std::string*> pairs[] = {
       {&op, &row.op},       {&case_name, &row.case_name},       {&direction, &row.direction},
       {&dtype, &row.dtype}, {&compute_mode, &row.compute_mode}, {&temperature, &row.temperature},
@@ -85,6 +108,11 @@ bool Floor::matches(const records::BenchRow& row) const {
   for (const auto& [pattern, text] : pairs)
     if (!pattern->empty() && fnmatch(pattern->c_str(), text->c_str(), FNM_EXTMATCH) != 0)
       return false;
+  return true;
+}
+
+bool Floor::matches(const records::BenchRow& row) const {
+  if (!names(row)) return false;
   // What was not measured is held; what moves nothing, being a view, is held to no rate.
   if (row.samples == 0) return true;
   return (least_bytes == 0 || row.bytes >= least_bytes) && !(row.view && row.bytes == 0);
@@ -111,10 +139,16 @@ std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
 
 std::string Floor::name() const {
   std::string out;
-  for (const auto& [key, member] : kTexts)
-    if (!(this->*member).empty() && member != &Floor::because)
-      out += (out.empty() ? "" : " ") + this->*member;
+  for (const auto& [key, member] : kPatterns)
+    if (!(this->*member).empty()) out += (out.empty() ? "" : " ") + this->*member;
+  if (!peer.empty()) out += (out.empty() ? "" : " ") + peer;
   return out.empty() ? "everything" : out;
+}
+
+const Explanation* Thresholds::explanation_of(const records::BenchRow& row) const {
+  const auto found = std::find_if(explanations.begin(), explanations.end(),
+                                  [&](const Explanation& e) { return e.names(row); });
+  return found == explanations.end() ? nullptr : &*found;
 }
 
 Thresholds read_thresholds(const std::string& path) {
@@ -123,14 +157,18 @@ Thresholds read_thresholds(const std::string& path) {
     const toml::table file = toml::parse_file(path);
     for (const auto& [key, node] : file) {
       const toml::array* list = node.as_array();
-      const bool target = key.str() == "target";
-      if ((key.str() != "floor" && !target) || !list)
+      const bool target = key.str() == "target", explanation = key.str() == "explanation";
+      if ((key.str() != "floor" && !target && !explanation) || !list)
         refuse(path, node.source(),
-               "only [[floor]] and [[target]] tables are known, not \"" + std::string(key.str()) +
-                   "\"");
+               "only [[floor]], [[target]] and [[explanation]] tables are known, not \"" +
+                   std::string(key.str()) + "\"");
       for (const toml::node& item : *list) {
-        if (!item.is_table()) refuse(path, item.source(), "a floor is not a table");
-        out.floors.push_back(read_floor(path, *item.as_table(), target));
+        if (!item.is_table())
+          refuse(path, item.source(), "a " + std::string(key.str()) + " is not a table");
+        if (explanation)
+          out.explanations.push_back(read_explanation(path, *item.as_table()));
+        else
+          out.floors.push_back(read_floor(path, *item.as_table(), target));
       }
     }
   } catch (const toml::parse_error& e) {

@@ -7,10 +7,14 @@
 
 namespace flame::history {
 
-// Names are shell patterns, also "@(sum|mean)"; an empty one matches everything. Limits that are -1
-// do not apply. Only FLAME's own rows are held to anything.
-struct Floor {
+// Which rows: names are shell patterns, also "@(sum|mean)"; an empty one matches everything.
+struct Selection {
   std::string op, case_name, direction, dtype, compute_mode, temperature, gpu;
+  bool names(const records::BenchRow& row) const;
+};
+
+// Limits that are -1 do not apply. Only FLAME's own rows are held to anything.
+struct Floor : Selection {
   double least_bytes = 0;  // rows that move less are not held
   double min_share_copy = -1, min_share_read = -1, min_share_gemm_bf16 = -1,
          min_share_gemm_f32 = -1;
@@ -30,12 +34,20 @@ struct Floor {
   std::string name() const;  // "softmax forward float32"
 };
 
-struct Thresholds {
-  std::vector<Floor> floors;  // and targets, in the order of the file
+// What holds rows below a target: told beside those that miss one.
+struct Explanation : Selection {
+  std::string because;
 };
-// A TOML file of [[floor]] and [[target]] tables, keys named as above. Throws FileError naming file
-// and line on an unknown key, a value of another type, a ratio without a peer, one without a limit
-// and one without a reason.
+
+struct Thresholds {
+  std::vector<Floor> floors;              // and targets, in the order of the file
+  std::vector<Explanation> explanations;  // the first that names a row is the row's
+  // Null where there is none.
+  const Explanation* explanation_of(const records::BenchRow& row) const;
+};
+// A TOML file of [[floor]], [[target]] and [[explanation]] tables, keys named as above. Throws
+// FileError naming file and line on an unknown key, a value of another type, a ratio without a
+// peer, a floor without a limit and anything without a reason.
 Thresholds read_thresholds(const std::string& path);
 
 }  // namespace flame::history

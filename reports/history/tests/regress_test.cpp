@@ -268,7 +268,10 @@ TEST_F(RegressTest, ThresholdsAreReadStrictly) {
         "[floor]\nmin_gbps = 1\nbecause = \"x\"\n", "x = 1\n", "[[floor]\n",
         "[[floor]]\nop = 3\nmin_gbps = 1\nbecause = \"x\"\n", "[[floor]]\nmin_gbps = 1\n",
         "[[floor]]\nmin_ratio = 1\nbecause = \"x\"\n",
-        "[[target]]\npeer = \"cub\"\nmin_gbps = 1\nbecause = \"x\"\n"}) {
+        "[[target]]\npeer = \"cub\"\nmin_gbps = 1\nbecause = \"x\"\n",
+        "[[explanation]]\nop = \"exp\"\n", "[[explanation]]\nbecause = \"x\"\n",
+        "[[explanation]]\nop = \"exp\"\nbecause = \"x\"\nmax_us = 1\n",
+        "[explanation]\nop = \"exp\"\nbecause = \"x\"\n"}) {
     try {
       read_thresholds(file(bad));
       ADD_FAILURE() << "took: " << bad;
@@ -277,6 +280,18 @@ TEST_F(RegressTest, ThresholdsAreReadStrictly) {
     }
   }
   EXPECT_THROW(read_thresholds((root_ / "absent.toml").string()), FileError);
+}
+
+TEST_F(RegressTest, TheFirstExplanationThatNamesARowIsIts) {
+  const Thresholds t = read_thresholds(
+      file("[[explanation]]\nop = \"e*\"\ndirection = \"backward\"\nbecause = \"first\"\n"
+           "[[explanation]]\nop = \"@(exp|log)\"\nbecause = \"second\"\n"));
+  records::BenchRow row = bench_row("exp", 1);
+  ASSERT_NE(t.explanation_of(row), nullptr);
+  EXPECT_EQ(t.explanation_of(row)->because, "second");
+  row.direction = "backward";
+  EXPECT_EQ(t.explanation_of(row)->because, "first");
+  EXPECT_EQ(t.explanation_of(bench_row("sum", 1)), nullptr);
 }
 
 TEST_F(RegressTest, DriftOfRIsReported) {
