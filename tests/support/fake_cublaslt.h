@@ -1,0 +1,100 @@
+// A cuBLASLt of the tests' own: proposes what it is told to, multiplies nothing, and takes the time
+// that it is told.
+#pragma once
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "lib/blas/cublaslt.h"
+#include "lib/blas/cublaslt_api.h"
+#include "tests/support/null_driver.h"
+
+namespace flame::test {
+
+struct Vendor {
+  std::vector<std::uint32_t> proposals;  // identifiers, best guess first
+  std::map<std::uint32_t, double> ms;    // 0.1 where nothing is said; 0 or less: does not run
+  std::vector<std::uint32_t> ran;
+  std::size_t version = 130100;
+
+  static Vendor& now() {
+    static Vendor vendor;
+    return vendor;
+  }
+  double ms_of(std::uint32_t id) const { return ms.contains(id) ? ms.at(id) : 0.1; }
+};
+
+// Its events tell the time of the algorithm that ran last.
+class VendorDriver final : public NullDriver {
+ public:
+  const driver::Info& info() const override { return info_; }
+  double elapsed_ms(driver::EventHandle, driver::EventHandle) override {
+    if (const auto once = std::exchange(while_measuring, nullptr)) once();
+    return Vendor::now().ms_of(Vendor::now().ran.back());
+  }
+  driver::Info info_ = NullDriver().info();
+  std::function<void()> while_measuring;
+};
+
+template <class Handle>
+cublasStatus_t no_descriptor(Handle* out) {
+  *out = nullptr;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+inline std::unique_ptr<blas::CublasLtApi> fake_cublaslt() {
+  auto api = std::make_unique<blas::CublasLtApi>();
+  const auto fine = [](auto...) { return CUBLAS_STATUS_SUCCESS; };
+  api->cublasLtGetVersion = [] { return Vendor::now().version; };
+  api->cublasLtGetStatusName = [](cublasStatus_t) { return "STATUS"; };
+  api->cublasLtGetStatusString = [](cublasStatus_t) { return "a status"; };
+  api->cublasLtMatmulDescCreate = [](cublasLtMatmulDesc_t* d, cublasComputeType_t, cudaDataType_t) {
+    return no_descriptor(d);
+  };
+  api->cublasLtMatrixLayoutCreate = [](cublasLtMatrixLayout_t* l, cudaDataType, std::uint64_t,
+                                       std::uint64_t, std::int64_t) { return no_descriptor(l); };
+  api->cublasLtMatmulPreferenceCreate = [](cublasLtMatmulPreference_t* p) {
+    return no_descriptor(p);
+  };
+  api->cublasLtMatmulDescDestroy = fine;
+  api->cublasLtMatmulDescSetAttribute = fine;
+  api->cublasLtMatrixLayoutDestroy = fine;
+  api->cublasLtMatrixLayoutSetAttribute = fine;
+  api->cublasLtMatmulPreferenceDestroy = fine;
+  api->cublasLtMatmulPreferenceSetAttribute = fine;
+  api->cublasLtMatmulAlgoGetHeuristic =
+      [](cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+         cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int most,
+         cublasLtMatmulHeuristicResult_t* out, int* found) {
+        *found = 0;
+        for (std::uint32_t id : Vendor::now().proposals) {
+          if (*found == most) break;
+          out[*found] = {};
+          out[*found].algo.data[0] = id;
+          ++*found;
+        }
+        return CUBLAS_STATUS_SUCCESS;
+      };
+  api->cublasLtMatmulAlgoConfigGetAttribute = [](const cublasLtMatmulAlgo_t* algo,
+                                                 cublasLtMatmulAlgoConfigAttributes_t which,
+                                                 void* out, std::size_t, std::size_t*) {
+    if (which != CUBLASLT_ALGO_CONFIG_ID) return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memcpy(out, &algo->data[0], 4);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  api->cublasLtMatmul = [](cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void*,
+                           cublasLtMatrixLayout_t, const void*, cublasLtMatrixLayout_t, const void*,
+                           const void*, cublasLtMatrixLayout_t, void*, cublasLtMatrixLayout_t,
+                           const cublasLtMatmulAlgo_t* algo, void*, std::size_t, cudaStream_t) {
+    const auto id = std::uint32_t(algo->data[0]);
+    if (Vendor::now().ms_of(id) <= 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+    Vendor::now().ran.push_back(id);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  return api;
+}
+
+}  // namespace flame::test
