@@ -10,7 +10,7 @@ namespace flame::blas {
 namespace {
 
 int choose(const std::vector<double>& ms, std::map<int, int>* calls = nullptr) {
-  return fastest(static_cast<int>(ms.size()), [&](int candidate, int) {
+  return fastest(static_cast<int>(ms.size()), [&](int candidate) {
     if (calls) ++(*calls)[candidate];
     return ms[static_cast<std::size_t>(candidate)];
   });
@@ -34,14 +34,31 @@ TEST(Fastest, LeavesOutWhatDoesNotRun) {
   EXPECT_EQ(choose({}), -1);
 }
 
-TEST(Fastest, AFirstRunThatWasSlowOnceIsLookedAtAgain) {
+TEST(Fastest, ASlowRunNowAndThenIsNoReason) {
   int calls = 0;
-  const int chosen = fastest(2, [&](int candidate, int) {
+  const auto time = [&](int candidate) {
     ++calls;
-    if (candidate == 0) return calls == 1 ? 1.05 : 0.9;
-    return 1.0;
-  });
-  EXPECT_EQ(chosen, 0);
+    return candidate == 0 && calls % 4 == 0 ? 3.0 : candidate == 0 ? 0.9 : 1.0;
+  };
+  EXPECT_EQ(fastest(2, time), 0);
+}
+
+// One warms up to its speed, and a median is not moved by one lucky run.
+TEST(Fastest, CloseOnesAreTimedInTurnUntilTheMediansTell) {
+  std::map<int, int> calls;
+  const auto time = [&](int candidate) {
+    const int call = ++calls[candidate];
+    if (candidate == 0) return call == 5 ? 0.01 : 0.0505;
+    return 0.050;
+  };
+  EXPECT_EQ(fastest(2, time), 1);
+  EXPECT_GT(calls[0], 20);
+  EXPECT_EQ(calls[0], calls[1]);
+}
+
+TEST(Fastest, OneThatFailsLaterIsNotTaken) {
+  std::map<int, int> calls;
+  EXPECT_EQ(fastest(2, [&](int c) { return c == 1 ? 1.0 : ++calls[c] > 3 ? 0.0 : 0.9; }), 1);
 }
 
 TEST(Fastest, StopsTryingWhenRunsAreLong) {
@@ -49,6 +66,9 @@ TEST(Fastest, StopsTryingWhenRunsAreLong) {
   const std::vector<double> long_runs(30, 40.0);
   EXPECT_EQ(choose(long_runs, &calls), 0);
   EXPECT_LT(calls.size(), 5U);
+  int total = 0;
+  for (const auto& [candidate, count] : calls) total += count;
+  EXPECT_LT(total, 20);
   calls.clear();
   const std::vector<double> short_runs(30, 0.05);
   EXPECT_EQ(choose(short_runs, &calls), 0);

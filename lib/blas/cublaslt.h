@@ -58,6 +58,8 @@ class CublasLt final : public driver::Blas {
   std::mutex mutex_;  // guards the two below
   std::unordered_map<std::string, std::shared_ptr<Plan>> plans_;
   std::unordered_map<driver::StreamHandle, void*> workspaces_;
+  std::mutex measuring_;  // one at a time; guards the one below
+  driver::KernelHandle displacing_ = 0;
 };
 
 }  // namespace flame::blas

@@ -11,17 +11,18 @@
 
 namespace flame::blas {
 
-#define FLAME_CUBLASLT_CALLS(X)                                                             \
-  X(cublasLtCreate)                                                                         \
-  X(cublasLtDestroy)                                                                        \
-  X(cublasLtGetVersion)                                                                     \
-  X(cublasLtGetStatusName)                                                                  \
-  X(cublasLtGetStatusString) X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy)       \
-      X(cublasLtMatmulDescSetAttribute) X(cublasLtMatrixLayoutCreate)                       \
-          X(cublasLtMatrixLayoutDestroy) X(cublasLtMatrixLayoutSetAttribute)                \
-              X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy)          \
-                  X(cublasLtMatmulPreferenceSetAttribute) X(cublasLtMatmulAlgoGetHeuristic) \
-                      X(cublasLtMatmulAlgoConfigGetAttribute) X(cublasLtMatmul)
+#define FLAME_CUBLASLT_CALLS(X)                                                              \
+  X(cublasLtCreate)                                                                          \
+  X(cublasLtDestroy)                                                                         \
+  X(cublasLtGetVersion)                                                                      \
+  X(cublasLtGetStatusName)                                                                   \
+  X(cublasLtGetStatusString)                                                                 \
+  X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy) X(cublasLtMatmulDescSetAttribute) \
+      X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutDestroy)                           \
+          X(cublasLtMatrixLayoutSetAttribute) X(cublasLtMatmulPreferenceCreate)              \
+              X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)     \
+                  X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmulAlgoConfigGetAttribute)  \
+                      X(cublasLtMatmul)
 
 struct CublasLtApi {
   driver::SharedLibrary library;
