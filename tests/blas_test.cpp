@@ -1,10 +1,14 @@
-// The choice among a vendor library's algorithms, on made-up times.
+// The choice among a vendor library's algorithms, on made-up times, and what displaces the cache
+// between them.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <vector>
 
 #include "lib/blas/fastest.h"
+#include "lib/tensor/runtime.h"
+#include "tests/support/test_device.h"
 
 namespace flame::blas {
 namespace {
@@ -73,6 +77,30 @@ TEST(Fastest, StopsTryingWhenRunsAreLong) {
   const std::vector<double> short_runs(30, 0.05);
   EXPECT_EQ(choose(short_runs, &calls), 0);
   EXPECT_EQ(calls.size(), 30U);
+}
+
+TEST(Displace, ReadsAllOfItAndChangesNothing) {
+  driver::Driver& driver = test::device().runtime().driver();
+  const driver::KernelId id{"matmul.cu", "gemm_displace"};
+  const driver::KernelHandle kernel = driver.load(driver.compile(id), id);
+  for (long long vectors : {1, 1023, 4096, 5000}) {
+    std::vector<std::uint32_t> host(std::size_t(vectors) * 4);
+    const std::size_t bytes = host.size() * 4;
+    void* memory = driver.allocate(bytes, "vectors");
+    const auto run = [&] {
+      driver.copy_to_device(memory, host.data(), bytes, 0);
+      const std::array<driver::Arg, 2> args{driver::Arg{&memory, sizeof memory},
+                                            driver::Arg{&vectors, sizeof vectors}};
+      driver.launch(kernel, {{2}, {256}, 0, 0}, args);
+      driver.copy_to_host(host.data(), memory, bytes, 0);
+    };
+    run();
+    EXPECT_EQ(host, std::vector<std::uint32_t>(host.size()));
+    host.back() = 0x3f800000;  // the last one is read too, and says so
+    run();
+    EXPECT_EQ(host[0], 0x3f800000u) << vectors;
+    driver.deallocate(memory);
+  }
 }
 
 }  // namespace
