@@ -289,6 +289,18 @@ TEST_F(TunedProductsTest, APoisonedEntryIsRefused) {
   EXPECT_GT(runs_, 0u);
 }
 
+TEST_F(TunedProductsTest, OtherShapesOfClusterAreTriedAndKept) {
+  Vendor::now().clusters = true;
+  Vendor::now().ms = {{3013, 0.01}, {4012, 0.001}};  // the latter wants too large a workspace
+  EXPECT_EQ(algorithm(*open(), product(1024)), 3013u);
+  EXPECT_EQ(choices().list()[0].choice.algorithm, (Algorithm{13, 0, 0, 0, 0, 0, 0, 0, 3}));
+  EXPECT_EQ(algorithm(*open(), product(1024)), 3013u);
+  EXPECT_EQ(runs_, 0u);
+  driver::Gemm g = product(1024);
+  g.tune = false;
+  EXPECT_EQ(algorithm(*open(), g), 11u);
+}
+
 TEST_F(TunedProductsTest, WithoutTuningTheFirstProposalIsTakenAndNothingKept) {
   driver::Gemm g = product(1024);
   g.tune = false;

@@ -16,9 +16,12 @@ namespace flame::test {
 
 struct Vendor {
   std::vector<std::uint32_t> proposals;  // identifiers, best guess first
-  std::map<std::uint32_t, double> ms;    // 0.1 where nothing is said; 0 or less: does not run
+  // Of an identifier + 1000 x the cluster's shape; 0.1 where nothing is said; 0 or less: does not
+  // run.
+  std::map<std::uint32_t, double> ms;
   std::vector<std::uint32_t> ran;
   std::size_t version = 130100;
+  bool clusters = false;  // whether algorithms have other shapes of cluster
 
   static Vendor& now() {
     static Vendor vendor;
@@ -81,15 +84,34 @@ inline std::unique_ptr<blas::CublasLtApi> fake_cublaslt() {
   api->cublasLtMatmulAlgoConfigGetAttribute = [](const cublasLtMatmulAlgo_t* algo,
                                                  cublasLtMatmulAlgoConfigAttributes_t which,
                                                  void* out, std::size_t, std::size_t*) {
-    if (which != CUBLASLT_ALGO_CONFIG_ID) return CUBLAS_STATUS_NOT_SUPPORTED;
-    std::memcpy(out, &algo->data[0], 4);
+    const bool cluster = which == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID;
+    if (!cluster && which != CUBLASLT_ALGO_CONFIG_ID) return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memcpy(out, &algo->data[cluster ? 1 : 0], cluster ? 2 : 4);
     return CUBLAS_STATUS_SUCCESS;
+  };
+  // An algorithm is told by its identifier and its cluster, of which 2 and 3 are accepted.
+  api->cublasLtMatmulAlgoConfigSetAttribute = [](cublasLtMatmulAlgo_t* algo,
+                                                 cublasLtMatmulAlgoConfigAttributes_t which,
+                                                 const void* value, std::size_t bytes) {
+    if (which != CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID || bytes != 2)
+      return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memcpy(&algo->data[1], value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  api->cublasLtMatmulAlgoCheck = [](cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                    cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                    cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t* algo,
+                                    cublasLtMatmulHeuristicResult_t* out) {
+    *out = {};
+    out->workspaceSize = algo->data[1] == 4 ? ~std::size_t{0} : 0;
+    const bool accepted = Vendor::now().clusters && algo->data[1] >= 2 && algo->data[1] <= 4;
+    return accepted ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
   };
   api->cublasLtMatmul = [](cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void*,
                            cublasLtMatrixLayout_t, const void*, cublasLtMatrixLayout_t, const void*,
                            const void*, cublasLtMatrixLayout_t, void*, cublasLtMatrixLayout_t,
                            const cublasLtMatmulAlgo_t* algo, void*, std::size_t, cudaStream_t) {
-    const auto id = std::uint32_t(algo->data[0]);
+    const auto id = std::uint32_t(algo->data[0] + 1000 * algo->data[1]);
     if (Vendor::now().ms_of(id) <= 0) return CUBLAS_STATUS_NOT_SUPPORTED;
     Vendor::now().ran.push_back(id);
     return CUBLAS_STATUS_SUCCESS;
