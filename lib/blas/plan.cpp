@@ -171,7 +171,7 @@ void add_candidate(Plan& plan, const CublasLtApi& api, const cublasLtMatmulAlgo_
 // quarter faster by a shape that is not among them.
 void add_clusters(Plan& plan, const CublasLtApi& api) {
   const std::size_t proposals = plan.candidates.size();
-  for (std::size_t i = 0; i < proposals; ++i)
+  for (std::size_t i = 0; i < proposals; ++i) {
     for (std::uint16_t shape = 0; shape < CUBLASLT_CLUSTER_SHAPE_END; ++shape) {
       cublasLtMatmulAlgo_t raw = plan.candidates[i].raw;
       cublasLtMatmulHeuristicResult_t result{};
@@ -184,6 +184,7 @@ void add_clusters(Plan& plan, const CublasLtApi& api) {
       if (result.state == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes)
         add_candidate(plan, api, raw);
     }
+  }
 }
 
 }  // namespace
