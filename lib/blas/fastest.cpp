@@ -12,7 +12,7 @@ constexpr double kBudget = 150;  // milliseconds of the first look
 constexpr double kGain = 1.003;  // what a later candidate must win by
 // Of the fastest so far: not looked at twice; and looked at again and again, so many at most.
 constexpr double kHopeless = 1.3, kNear = 1.12, kNearer = 1.02;
-constexpr std::size_t kMostNear = 8, kMostNearer = 4;
+constexpr std::size_t kMostNear = 16, kMostNearer = 5;
 
 struct Timed {
   int candidate = 0;
