@@ -82,8 +82,9 @@ DEV_EXPORT(gemm_tiled<__nv_bfloat16, __nv_bfloat16>)
 DEV_EXPORT(gemm_tiled<__nv_bfloat16, float>)
 
 // Reads 16-byte vectors, all zero, so that the cache holds these and nothing else. It would write
-// where one is not zero, which the compiler cannot know. Memory traffic: vectors * 16 read.
-__global__ void __launch_bounds__(256) gemm_displace(float4* from, long long vectors) {
+// if one were not zero, which the compiler cannot know. Memory traffic: vectors * 16 read.
+__global__ void __launch_bounds__(256)
+    gemm_displace(const float4* from, float* to, long long vectors) {
   const long long step = dev::global_threads();
   float seen = 0;
   for (long long i = dev::global_thread(); i < vectors; i += 4 * step) {
@@ -94,7 +95,7 @@ __global__ void __launch_bounds__(256) gemm_displace(float4* from, long long vec
 #pragma unroll
     for (int k = 0; k < 4; ++k) seen += (part[k].x + part[k].y) + (part[k].z + part[k].w);
   }
-  if (seen != 0) from[0].x = seen;
+  if (seen != 0) to[0] = seen;
 }
 DEV_EXPORT(gemm_displace)
 

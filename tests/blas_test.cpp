@@ -79,26 +79,47 @@ TEST(Fastest, StopsTryingWhenRunsAreLong) {
   EXPECT_EQ(calls.size(), 30U);
 }
 
+TEST(Fastest, MoreCandidatesAreAskedForByThoseThatWereFast) {
+  std::vector<double> ms{3, 1, 2};
+  int asked = 0;
+  const int chosen = fastest(
+      3, [&](int c) { return ms[std::size_t(c)]; },
+      [&](std::span<const int> ranked) {
+        if (++asked == 1) {
+          EXPECT_EQ(std::vector<int>(ranked.begin(), ranked.end()), (std::vector<int>{1, 2, 0}));
+          ms.insert(ms.end(), {1.5, 0.8});
+        } else if (asked == 2) {
+          EXPECT_EQ(ranked[0], 4);
+          ms.push_back(0.5);
+        }
+        return int(ms.size());
+      });
+  EXPECT_EQ(chosen, 5);
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(Displace, ReadsAllOfItAndChangesNothing) {
   driver::Driver& driver = test::device().runtime().driver();
   const driver::KernelId id{"matmul.cu", "gemm_displace"};
   const driver::KernelHandle kernel = driver.load(driver.compile(id), id);
   for (long long vectors : {1, 1023, 4096, 5000}) {
-    std::vector<std::uint32_t> host(std::size_t(vectors) * 4);
+    std::vector<std::uint32_t> host(std::size_t(vectors) * 4 + 1);  // and where it would write
     const std::size_t bytes = host.size() * 4;
     void* memory = driver.allocate(bytes, "vectors");
+    void* tail = static_cast<char*>(memory) + vectors * 16;
     const auto run = [&] {
       driver.copy_to_device(memory, host.data(), bytes, 0);
-      const std::array<driver::Arg, 2> args{driver::Arg{&memory, sizeof memory},
+      const std::array<driver::Arg, 3> args{driver::Arg{&memory, sizeof memory},
+                                            driver::Arg{&tail, sizeof tail},
                                             driver::Arg{&vectors, sizeof vectors}};
       driver.launch(kernel, {{2}, {256}, 0, 0}, args);
       driver.copy_to_host(host.data(), memory, bytes, 0);
     };
     run();
     EXPECT_EQ(host, std::vector<std::uint32_t>(host.size()));
-    host.back() = 0x3f800000;  // the last one is read too, and says so
+    host[host.size() - 2] = 0x3f800000;  // the last one is read too, and says so
     run();
-    EXPECT_EQ(host[0], 0x3f800000u) << vectors;
+    EXPECT_EQ(host.back(), 0x3f800000u) << vectors;
     driver.deallocate(memory);
   }
 }

@@ -33,8 +33,7 @@ std::string results() {
     const std::vector<float> values = to(t, DType::kFloat32).to_vector<float>();
     out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
   };
-  const std::array<std::array<std::int64_t, 4>, 4> sizes{
-      {{1, 256, 24, 24}, {1, 24, 24, 256}, {1, 40, 36, 20}, {8, 8, 8, 2}}};
+  const std::array<std::array<std::int64_t, 4>, 2> sizes{{{1, 128, 24, 24}, {1, 40, 36, 20}}};
   for (DType t : {DType::kFloat32, DType::kBFloat16})
     for (const auto& [batch, m, k, n] : sizes) {
       Tensor a = randn({batch, m * large, k * large}, {device, t});

@@ -48,8 +48,6 @@ class CublasLt final : public driver::Blas {
   void* workspace(driver::StreamHandle stream);
   std::string choice_key(const Plan& plan) const;
   void choose(const driver::Gemm& gemm, Plan& plan, void* scratch, driver::StreamHandle stream);
-  int measure(const driver::Gemm& gemm, const Plan& plan, void* scratch,
-              driver::StreamHandle stream);
 
   std::unique_ptr<CublasLtApi> api_;
   driver::Driver& driver_;
@@ -59,7 +57,7 @@ class CublasLt final : public driver::Blas {
   std::unordered_map<std::string, std::shared_ptr<Plan>> plans_;
   std::unordered_map<driver::StreamHandle, void*> workspaces_;
   std::mutex measuring_;  // one at a time; guards the one below
-  driver::KernelHandle displacing_ = 0;
+  driver::KernelHandle displace_ = 0;
 };
 
 }  // namespace flame::blas

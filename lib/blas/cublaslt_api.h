@@ -29,6 +29,7 @@ namespace flame::blas {
   X(cublasLtMatmulPreferenceSetAttribute) \
   X(cublasLtMatmulAlgoGetHeuristic)       \
   X(cublasLtMatmulAlgoCheck)              \
+  X(cublasLtMatmulAlgoCapGetAttribute)    \
   X(cublasLtMatmulAlgoConfigGetAttribute) \
   X(cublasLtMatmulAlgoConfigSetAttribute) \
   X(cublasLtMatmul)

@@ -8,7 +8,7 @@
 namespace flame::blas {
 namespace {
 
-constexpr double kBudget = 150;  // milliseconds of the first look
+constexpr double kBudget = 200;  // milliseconds of the first look
 constexpr double kGain = 1.003;  // what a later candidate must win by
 // Of the fastest so far: not looked at twice; and looked at again and again, so many at most.
 constexpr double kHopeless = 1.3, kNear = 1.12, kNearer = 1.02;
@@ -43,6 +43,39 @@ void time_in_turn(std::vector<Timed>& ran, int rounds, const TimeCandidate& time
   }
 }
 
+// Each candidate once, or twice where that may matter.
+struct FirstLook {
+  explicit FirstLook(const TimeCandidate& t) : time(t) {}
+
+  bool is_over() const { return spent >= kBudget && !ran.empty(); }
+  void at(int candidate) {
+    if (time(candidate) <= 0) return;  // the first run loads code: it does not count
+    double ms = time(candidate);
+    if (ms <= 0) return;
+    spent += 2 * ms;
+    if (ms < kHopeless * least) {
+      const double again = time(candidate);
+      if (again > 0) ms = std::min(ms, again);
+      spent += ms;
+    }
+    least = std::min(least, ms);
+    ran.push_back({candidate, {ms}});
+  }
+  std::vector<int> ranked() const {
+    std::vector<const Timed*> order;
+    for (const Timed& t : ran) order.push_back(&t);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Timed* a, const Timed* b) { return a->ms[0] < b->ms[0]; });
+    std::vector<int> out;
+    for (const Timed* t : order) out.push_back(t->candidate);
+    return out;
+  }
+
+  const TimeCandidate& time;
+  std::vector<Timed> ran;
+  double spent = 0, least = std::numeric_limits<double>::infinity();
+};
+
 // As many as take so many milliseconds for each, within bounds.
 int rounds_for(double ms, double each, int least, int most) {
   return std::clamp(static_cast<int>(ms / each), least, most);
@@ -50,22 +83,14 @@ int rounds_for(double ms, double each, int least, int most) {
 
 }  // namespace
 
-int fastest(int candidates, const TimeCandidate& time) {
-  std::vector<Timed> ran;
-  double spent = 0, least = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < candidates && (spent < kBudget || ran.empty()); ++i) {
-    if (time(i) <= 0) continue;  // the first run loads code: it does not count
-    double ms = time(i);
-    if (ms <= 0) continue;
-    spent += 2 * ms;
-    if (ms < kHopeless * least) {
-      const double again = time(i);
-      if (again > 0) ms = std::min(ms, again);
-      spent += ms;
-    }
-    least = std::min(least, ms);
-    ran.push_back({i, {ms}});
+int fastest(int candidates, const TimeCandidate& time, const MoreCandidates& more) {
+  FirstLook look(time);
+  for (int from = 0; from < candidates;) {
+    for (int i = from; i < candidates && !look.is_over(); ++i) look.at(i);
+    from = candidates;
+    if (more && !look.is_over() && !look.ran.empty()) candidates = more(look.ranked());
   }
+  std::vector<Timed>& ran = look.ran;
   if (ran.empty()) return -1;
   keep_near(ran, kNear, kMostNear);
   const double best = ran.front().ms[0];

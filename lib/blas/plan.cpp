@@ -4,11 +4,13 @@
 #include <limits>
 #include <optional>
 
+#include "lib/blas/algorithms.h"
+
 namespace flame::blas {
 namespace {
 
 constexpr std::uint64_t kMaxAlignment = 256;
-// How many algorithms are timed for a product that takes long enough to be worth it.
+// How many are asked for where they will be timed; cuBLASLt 13 gives eight.
 constexpr int kCandidates = 32;
 constexpr double kWorthTiming = 1 << 28;  // multiplications and additions
 
@@ -133,60 +135,6 @@ Owned<cublasLtMatmulPreference_t> make_preference(const CublasLtApi& api, const 
   return out;
 }
 
-// The algorithm's attributes; 0 for one that the library does not tell.
-Algorithm algorithm_of(const CublasLtApi& api, const cublasLtMatmulAlgo_t& raw) {
-  static constexpr std::array<std::pair<cublasLtMatmulAlgoConfigAttributes_t, std::size_t>, 9>
-      kAttributes{{{CUBLASLT_ALGO_CONFIG_ID, 4},
-                   {CUBLASLT_ALGO_CONFIG_TILE_ID, 4},
-                   {CUBLASLT_ALGO_CONFIG_SPLITK_NUM, 4},
-                   {CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, 4},
-                   {CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, 4},
-                   {CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, 4},
-                   {CUBLASLT_ALGO_CONFIG_STAGES_ID, 4},
-                   {CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID, 2},
-                   {CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, 2}}};
-  Algorithm out{};
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto [which, bytes] = kAttributes[i];
-    std::uint32_t wide = 0;
-    std::uint16_t narrow = 0;
-    std::size_t written = 0;
-    void* const to = bytes == 2 ? static_cast<void*>(&narrow) : &wide;
-    if (api.cublasLtMatmulAlgoConfigGetAttribute(&raw, which, to, bytes, &written) ==
-        CUBLAS_STATUS_SUCCESS)
-      out[i] = bytes == 2 ? narrow : wide;
-  }
-  return out;
-}
-
-void add_candidate(Plan& plan, const CublasLtApi& api, const cublasLtMatmulAlgo_t& raw) {
-  const Algorithm algorithm = algorithm_of(api, raw);
-  const bool known = std::any_of(plan.candidates.begin(), plan.candidates.end(),
-                                 [&](const Candidate& c) { return c.algorithm == algorithm; });
-  if (!known) plan.candidates.push_back({raw, algorithm});
-}
-
-// The proposals once more with every other shape of cluster that the library accepts for them: it
-// proposes eight at most, and a product that divides badly among the multiprocessors is up to a
-// quarter faster by a shape that is not among them.
-void add_clusters(Plan& plan, const CublasLtApi& api) {
-  const std::size_t proposals = plan.candidates.size();
-  for (std::size_t i = 0; i < proposals; ++i) {
-    for (std::uint16_t shape = 0; shape < CUBLASLT_CLUSTER_SHAPE_END; ++shape) {
-      cublasLtMatmulAlgo_t raw = plan.candidates[i].raw;
-      cublasLtMatmulHeuristicResult_t result{};
-      if (api.cublasLtMatmulAlgoConfigSetAttribute(&raw, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID,
-                                                   &shape, sizeof shape) != CUBLAS_STATUS_SUCCESS ||
-          api.cublasLtMatmulAlgoCheck(api.handle, plan.operation.get(), plan.first.get(),
-                                      plan.second.get(), plan.result.get(), plan.result.get(), &raw,
-                                      &result) != CUBLAS_STATUS_SUCCESS)
-        continue;
-      if (result.state == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes)
-        add_candidate(plan, api, raw);
-    }
-  }
-}
-
 }  // namespace
 
 std::string plan_key(const driver::Gemm& g) {
@@ -240,19 +188,20 @@ void make_plan(Plan& plan, const CublasLtApi& api, const driver::Gemm& g) {
   api.check(status, "cublasLtMatmulAlgoGetHeuristic", describe(g));
   results.resize(std::size_t(found));
   for (const cublasLtMatmulHeuristicResult_t& r : results)
-    if (r.state == CUBLAS_STATUS_SUCCESS) add_candidate(plan, api, r.algo);
-  if (is_timed(g)) add_clusters(plan, api);
+    if (r.state == CUBLAS_STATUS_SUCCESS) plan.proposals.push_back(candidate_of(api, r.algo));
+  plan.timed = is_timed(g) && !plan.proposals.empty();
+  if (!plan.proposals.empty()) plan.chosen = plan.proposals.front();
 }
 
 cublasStatus_t multiply(const CublasLtApi& api, const driver::Gemm& gemm, const Plan& p,
-                        std::size_t candidate, void* workspace, cudaStream_t stream) {
+                        const Candidate& candidate, void* workspace, cudaStream_t stream) {
   const float alpha32 = float(gemm.alpha), beta32 = float(gemm.beta);
   const bool wide = gemm.type == DType::kFloat64;
   const void* alpha = wide ? static_cast<const void*>(&gemm.alpha) : &alpha32;
   const void* beta = wide ? static_cast<const void*>(&gemm.beta) : &beta32;
   return api.cublasLtMatmul(api.handle, p.operation.get(), alpha, gemm.b, p.first.get(), gemm.a,
                             p.second.get(), beta, gemm.c, p.result.get(), gemm.c, p.result.get(),
-                            &p.candidates[candidate].raw, workspace, kWorkspaceBytes, stream);
+                            &candidate.raw, workspace, kWorkspaceBytes, stream);
 }
 
 }  // namespace flame::blas

@@ -27,20 +27,21 @@ struct Plan {
   std::string key;  // everything that the choice of an algorithm may depend on, but for the device
   Owned<cublasLtMatmulDesc_t> operation;
   Owned<cublasLtMatrixLayout_t> first, second, result;
-  std::vector<Candidate> candidates;  // the library's best guess first, each once
-  std::once_flag choosing;
-  std::size_t chosen = 0;
+  std::vector<Candidate> proposals;  // the library's best guess first
+  bool timed = false;
+  std::once_flag choosing;  // where timed: guards the one below
+  Candidate chosen;
 };
 
 std::string plan_key(const driver::Gemm& gemm);
 std::string describe(const driver::Gemm& gemm);
 bool types_supported(const driver::Gemm& gemm);
 
-// Without candidates where cuBLASLt cannot do the product.
+// Without proposals where cuBLASLt cannot do the product.
 void make_plan(Plan& plan, const CublasLtApi& api, const driver::Gemm& gemm);
 
 // CUBLAS_STATUS_SUCCESS or what went wrong.
 cublasStatus_t multiply(const CublasLtApi& api, const driver::Gemm& gemm, const Plan& plan,
-                        std::size_t candidate, void* workspace, cudaStream_t stream);
+                        const Candidate& candidate, void* workspace, cudaStream_t stream);
 
 }  // namespace flame::blas

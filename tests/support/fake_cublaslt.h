@@ -1,6 +1,7 @@
 // A cuBLASLt of the tests' own: proposes what it is told to, multiplies nothing, and takes the time
 // that it is told.
 #pragma once
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -21,11 +22,18 @@ struct Vendor {
   std::map<std::uint32_t, double> ms;
   std::vector<std::uint32_t> ran;
   std::size_t version = 130100;
-  bool clusters = false;  // whether algorithms have other shapes of cluster
+  std::uint16_t cluster = 0;  // of the proposals; 0: they have none
 
   static Vendor& now() {
     static Vendor vendor;
     return vendor;
+  }
+  // Where an attribute lies in an algorithm's data; -1: it has none such.
+  static int place(cublasLtMatmulAlgoConfigAttributes_t which) {
+    return which == CUBLASLT_ALGO_CONFIG_ID                 ? 0
+           : which == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID ? 1
+           : which == CUBLASLT_ALGO_CONFIG_TILE_ID          ? 2
+                                                            : -1;
   }
   double ms_of(std::uint32_t id) const { return ms.contains(id) ? ms.at(id) : 0.1; }
 };
@@ -77,41 +85,52 @@ inline std::unique_ptr<blas::CublasLtApi> fake_cublaslt() {
           if (*found == most) break;
           out[*found] = {};
           out[*found].algo.data[0] = id;
+          out[*found].algo.data[1] = Vendor::now().cluster;
           ++*found;
         }
         return CUBLAS_STATUS_SUCCESS;
       };
+  // An algorithm is its identifier, its cluster and its tile.
   api->cublasLtMatmulAlgoConfigGetAttribute = [](const cublasLtMatmulAlgo_t* algo,
                                                  cublasLtMatmulAlgoConfigAttributes_t which,
                                                  void* out, std::size_t, std::size_t*) {
-    const bool cluster = which == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID;
-    if (!cluster && which != CUBLASLT_ALGO_CONFIG_ID) return CUBLAS_STATUS_NOT_SUPPORTED;
-    std::memcpy(out, &algo->data[cluster ? 1 : 0], cluster ? 2 : 4);
+    const int i = Vendor::place(which);
+    if (i < 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memcpy(out, &algo->data[i], i == 1 ? 2 : 4);
     return CUBLAS_STATUS_SUCCESS;
   };
-  // An algorithm is told by its identifier and its cluster, of which 2 and 3 are accepted.
   api->cublasLtMatmulAlgoConfigSetAttribute = [](cublasLtMatmulAlgo_t* algo,
                                                  cublasLtMatmulAlgoConfigAttributes_t which,
                                                  const void* value, std::size_t bytes) {
-    if (which != CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID || bytes != 2)
-      return CUBLAS_STATUS_NOT_SUPPORTED;
-    std::memcpy(&algo->data[1], value, bytes);
+    const int i = Vendor::place(which);
+    if (i < 0 || bytes != (i == 1 ? 2 : 4)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memcpy(&algo->data[i], value, bytes);
     return CUBLAS_STATUS_SUCCESS;
   };
+  api->cublasLtMatmulAlgoCapGetAttribute = [](const cublasLtMatmulAlgo_t*,
+                                              cublasLtMatmulAlgoCapAttributes_t which, void* out,
+                                              std::size_t bytes, std::size_t* written) {
+    const std::uint32_t tiles[] = {1, 2, 3};
+    if (which != CUBLASLT_ALGO_CAP_TILE_IDS) return CUBLAS_STATUS_NOT_SUPPORTED;
+    *written = sizeof tiles;
+    if (bytes > 0) std::memcpy(out, tiles, std::min(bytes, sizeof tiles));
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  // Clusters 2 and 3 are accepted, 4 wants too large a workspace.
   api->cublasLtMatmulAlgoCheck = [](cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
                                     cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                     cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t* algo,
                                     cublasLtMatmulHeuristicResult_t* out) {
     *out = {};
     out->workspaceSize = algo->data[1] == 4 ? ~std::size_t{0} : 0;
-    const bool accepted = Vendor::now().clusters && algo->data[1] >= 2 && algo->data[1] <= 4;
+    const bool accepted = algo->data[1] >= 2 && algo->data[1] <= 4 && algo->data[2] <= 3;
     return accepted ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
   };
   api->cublasLtMatmul = [](cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void*,
                            cublasLtMatrixLayout_t, const void*, cublasLtMatrixLayout_t, const void*,
                            const void*, cublasLtMatrixLayout_t, void*, cublasLtMatrixLayout_t,
                            const cublasLtMatmulAlgo_t* algo, void*, std::size_t, cudaStream_t) {
-    const auto id = std::uint32_t(algo->data[0] + 1000 * algo->data[1]);
+    const auto id = std::uint32_t(algo->data[0] + 1000 * algo->data[1] + 100 * algo->data[2]);
     if (Vendor::now().ms_of(id) <= 0) return CUBLAS_STATUS_NOT_SUPPORTED;
     Vendor::now().ran.push_back(id);
     return CUBLAS_STATUS_SUCCESS;
