@@ -33,7 +33,7 @@ std::string results() {
     const std::vector<float> values = to(t, DType::kFloat32).to_vector<float>();
     out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
   };
-  const std::array<std::array<std::int64_t, 4>, 2> sizes{{{1, 128, 24, 24}, {1, 40, 36, 20}}};
+  const std::array<std::array<std::int64_t, 4>, 1> sizes{{{1, 128, 12, 12}}};
   for (DType t : {DType::kFloat32, DType::kBFloat16})
     for (const auto& [batch, m, k, n] : sizes) {
       Tensor a = randn({batch, m * large, k * large}, {device, t});
@@ -103,9 +103,9 @@ TEST_F(Processes, DISABLED_OneOfThem) {
 }
 
 TEST_F(Processes, AgreeBitForBit) {
-  run(3, 0);  // none of them finds a choice that is made already
-  run(1, 3);  // this one finds them all
-  EXPECT_EQ(different(4, 0), 1u);
+  run(2, 0);  // neither finds a choice that is made already
+  run(1, 2);  // this one finds them all
+  EXPECT_EQ(different(3, 0), 1u);
   EXPECT_EQ(choices().empty(), !on_gpu());
   for (const blas::ChoiceItem& item : choices()) EXPECT_TRUE(item.readable) << item.path;
 }

@@ -1,0 +1,87 @@
+// Large products, which a GPU tunes, against the oracle: parts of each result from its corners and
+// its middle, whose tiles end in different ways. On the simulator the same with smaller sizes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "bench/judging.h"
+#include "conformance/judge/judge.h"
+#include "conformance/runner/device_io.h"
+#include "flame/flame.h"
+#include "lib/ops/ops.h"
+#include "reference/contract.h"
+#include "tests/support/test_device.h"
+
+namespace flame {
+namespace {
+
+// In units of 1 on the simulator, of 8 on a GPU, so that there each is 2^28 operations and more.
+struct Size {
+  std::int64_t batch, m, k, n;
+};
+constexpr std::array<Size, 7> kSizes{{{1, 512, 96, 96},
+                                      {1, 96, 512, 144},
+                                      {1, 40, 360, 512},
+                                      {1, 160, 145, 32},
+                                      {1, 133, 97, 79},
+                                      {96, 32, 8, 12},
+                                      {12, 40, 90, 33}}};
+
+Tensor part(const Tensor& t, std::int64_t dim, int which, std::int64_t most) {
+  const std::int64_t size = t.size(dim), length = std::min(size, most);
+  return narrow(t, dim, (size - length) * which / 2, length);
+}
+
+void check_product(const Tensor& a, const Tensor& b, const Tensor& c, bool tf32) {
+  const reference::Contract& contract = reference::find_contract(matmul_def().name);
+  for (int batch : {0, 2})
+    for (int row : {0, 1, 2})
+      for (int column : {0, 1, 2}) {
+        const Tensor left = part(part(a, 0, batch, 1), 1, row, 2);
+        const Tensor right = part(part(b, 0, batch, 1), 2, column, 24);
+        const Tensor out = part(part(part(c, 0, batch, 1), 1, row, 2), 2, column, 24);
+        const auto truth = bench::due(
+            contract,
+            {conformance::download(left.contiguous()), conformance::download(right.contiguous())},
+            {}, {}, tf32);
+        const conformance::Judgement j =
+            conformance::judge("output", conformance::download(out.contiguous()), truth[0]);
+        EXPECT_LE(j.r, 1) << to_string(c.shape()) << " from " << to_string(a.shape()) << ' '
+                          << name(c.dtype()) << (tf32 ? " TF32" : "") << ": " << j.reason << " at "
+                          << j.where << " of part " << batch << ", " << row << ", " << column;
+      }
+}
+
+class Products : public testing::TestWithParam<std::tuple<DType, bool>> {};
+
+TEST_P(Products, AreRightInEveryLayout) {
+  const auto [dtype, tf32] = GetParam();
+  const Device device = test::new_device();
+  device.set_allow_tf32(tf32);
+  const NoGradGuard no_grad;
+  const std::int64_t unit = test::on_gpu() ? 8 : 1;
+  int number = 0;
+  for (const auto& [batch, m, k, n] : kSizes) {
+    ++number;
+    for (int layout = 0; layout < 4; ++layout) {
+      if (number > 3 && layout != number % 4) continue;  // tuning takes its time
+      const auto drawn = [&](std::int64_t rows, std::int64_t cols, bool transposed) {
+        const Shape shape = transposed ? Shape{batch, cols * unit, rows * unit}
+                                       : Shape{batch, rows * unit, cols * unit};
+        const Tensor t = randn(shape, {device, dtype});
+        return transposed ? transpose(t, 1, 2) : t;
+      };
+      const Tensor a = drawn(m, k, layout & 1), b = drawn(k, n, layout & 2);
+      check_product(a, b, matmul(a, b), tf32);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Products,
+                         testing::Values(std::tuple{DType::kFloat32, false},
+                                         std::tuple{DType::kFloat32, true},
+                                         std::tuple{DType::kBFloat16, false}));
+
+}  // namespace
+}  // namespace flame
