@@ -28,6 +28,8 @@ constexpr std::array<Size, 7> kSizes{{{1, 512, 96, 96},
                                       {96, 32, 8, 12},
                                       {12, 40, 90, 33}}};
 
+const reference::HostTensor kNoBias{.shape = {}, .values = {}, .defined = false};
+
 Tensor part(const Tensor& t, std::int64_t dim, int which, std::int64_t most) {
   const std::int64_t size = t.size(dim), length = std::min(size, most);
   return narrow(t, dim, (size - length) * which / 2, length);
@@ -82,6 +84,73 @@ INSTANTIATE_TEST_SUITE_P(Types, Products,
                          testing::Values(std::tuple{DType::kFloat32, false},
                                          std::tuple{DType::kFloat32, true},
                                          std::tuple{DType::kBFloat16, false}));
+
+// Columns that lie turned, as products in TF32 read them, in every way that a tile can end.
+struct Geometry {
+  Shape input, weight;
+  std::int64_t stride, padding, dilation, groups;
+};
+
+TEST(Convolutions, InTf32AreRight) {
+  const Device device = test::new_device();
+  device.set_allow_tf32(true);
+  const NoGradGuard no_grad;
+  const reference::Contract& contract = reference::find_contract(conv2d_def().name);
+  for (const Geometry& g : {Geometry{{2, 32, 16, 16}, {256, 32, 3, 3}, 1, 1, 1, 1},
+                            Geometry{{1, 37, 33, 35}, {257, 37, 3, 3}, 2, 1, 1, 1},
+                            Geometry{{1, 33, 4, 70}, {256, 33, 3, 3}, 1, 1, 1, 1},
+                            Geometry{{2, 66, 17, 19}, {512, 33, 3, 3}, 1, 2, 2, 2},
+                            Geometry{{1, 13, 20, 20}, {256, 13, 5, 5}, 1, 2, 1, 1}}) {
+    const Tensor x = randn(g.input, {device, DType::kFloat32});
+    const Tensor w = randn(g.weight, {device, DType::kFloat32});
+    const Tensor y = conv2d(x, w, {}, {g.stride}, {g.padding}, {g.dilation}, g.groups);
+    // A few outputs of each group; they see nothing of the others' weights.
+    const std::int64_t each = g.weight[0] / g.groups, channels = g.weight[1];
+    for (std::int64_t group = 0; group < g.groups; ++group) {
+      const Attrs attrs{{"stride", IntList{g.stride}},
+                        {"padding", IntList{g.padding}},
+                        {"dilation", IntList{g.dilation}},
+                        {"groups", std::int64_t{1}}};
+      const Tensor seen = narrow(x, 1, group * channels, channels).contiguous();
+      const Tensor rows = narrow(w, 0, (group + 1) * each - 3, 3).contiguous();
+      const Tensor out = narrow(y, 1, (group + 1) * each - 3, 3).contiguous();
+      const auto truth =
+          bench::due(contract, {conformance::download(seen), conformance::download(rows), kNoBias},
+                     attrs, {}, true);
+      const conformance::Judgement j =
+          conformance::judge("output", conformance::download(out), truth[0]);
+      EXPECT_LE(j.r, 1) << to_string(g.input) << ' ' << to_string(g.weight) << ": " << j.reason
+                        << " at " << j.where;
+    }
+  }
+}
+
+TEST(Convolutions, InTf32HaveRightGradients) {
+  const Device device = test::new_device();
+  device.set_allow_tf32(true);
+  Tensor x = randn({1, 256, 16, 16}, {device, DType::kFloat32});
+  const Tensor w = randn({32, 256, 3, 3}, {device, DType::kFloat32});
+  x.set_requires_grad();
+  const Tensor y = conv2d(x, w, {}, {1}, {1}, {1}, 1);
+  const Tensor g = randn(y.shape(), {device, DType::kFloat32});
+  y.backward(g);
+  // The gradient of some input channels is that of a convolution with no others.
+  const NoGradGuard no_grad;
+  const Attrs attrs{{"stride", IntList{1}},
+                    {"padding", IntList{1}},
+                    {"dilation", IntList{1}},
+                    {"groups", std::int64_t{1}}};
+  for (std::int64_t first : {0, 100, 253}) {
+    const auto some = [&](const Tensor& t) {
+      return conformance::download(narrow(t, 1, first, 3).contiguous());
+    };
+    const auto truth =
+        bench::due(reference::find_contract(conv2d_def().name),
+                   {some(x.detach()), some(w), kNoBias}, attrs, {conformance::download(g)}, true);
+    const conformance::Judgement j = conformance::judge("grad", some(x.grad()), truth[0]);
+    EXPECT_LE(j.r, 1) << j.reason << " at " << j.where << " of channels from " << first;
+  }
+}
 
 }  // namespace
 }  // namespace flame
