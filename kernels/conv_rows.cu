@@ -7,7 +7,7 @@
 // rows that they see into shared memory, and writes runs of chunk * taps elements, 16 bytes a
 // thread, neighbouring threads along the run. Memory traffic: x once (kernel_h times from caches),
 // rows once. Which element of the tile belongs to which place of a run is the same for every pixel.
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 5)
     conv_im2row(const float* x, float* rows, const __grid_constant__ flame_params::Im2row p) {
   using Words = dev::Vec<unsigned, 4>;
   constexpr unsigned kNone = ~0u;
@@ -16,14 +16,14 @@ __global__ void __launch_bounds__(256)
   float* tile = dyn_shared<float>();
   unsigned* place = reinterpret_cast<unsigned*>(tile + tile_rows * p.span);
 
-  long long block = blockIdx.x;
-  const int first = int(block % p.chunks) * p.chunk;
-  block /= p.chunks;
-  const int segments = (c.out_w + p.pixels - 1) / p.pixels;
+  unsigned block = blockIdx.x;
+  const int first = int(block % unsigned(p.chunks)) * p.chunk;
+  block /= unsigned(p.chunks);
+  const unsigned segments = unsigned(c.out_w + p.pixels - 1) / unsigned(p.pixels);
   const int ow = int(block % segments) * p.pixels;
   block /= segments;
-  const int oh = int(block % c.out_h);
-  const long long plane = block / c.out_h;  // image and group
+  const int oh = int(block % unsigned(c.out_h));
+  const long long plane = block / unsigned(c.out_h);  // image and group
   const int channels = min(p.chunk, int(c.group_channels) - first);
   const int run =
       first + channels < c.group_channels ? channels * taps : int(c.depth) - first * taps;
