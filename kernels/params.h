@@ -113,13 +113,6 @@ struct Im2col {
   int period_h, period_w, step_h, step_w;
 };
 
-// What a block of conv_im2row makes: so many pixels of a row and channels of a group, from `span`
-// elements of each input row; `chunks` of channels make a group.
-struct Im2row {
-  Im2col conv;
-  int pixels, chunk, chunks, span;
-};
-
 // Weights (groups, outputs, inputs, taps) and how much of them a block turns.
 struct TurnWeight {
   int outputs, inputs, taps, tile_outputs, tile_inputs;

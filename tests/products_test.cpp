@@ -37,22 +37,22 @@ Tensor part(const Tensor& t, std::int64_t dim, int which, std::int64_t most) {
 
 void check_product(const Tensor& a, const Tensor& b, const Tensor& c, bool tf32) {
   const reference::Contract& contract = reference::find_contract(matmul_def().name);
-  for (int batch : {0, 2})
-    for (int row : {0, 1, 2})
-      for (int column : {0, 1, 2}) {
-        const Tensor left = part(part(a, 0, batch, 1), 1, row, 2);
-        const Tensor right = part(part(b, 0, batch, 1), 2, column, 24);
-        const Tensor out = part(part(part(c, 0, batch, 1), 1, row, 2), 2, column, 24);
-        const auto truth = bench::due(
-            contract,
-            {conformance::download(left.contiguous()), conformance::download(right.contiguous())},
-            {}, {}, tf32);
-        const conformance::Judgement j =
-            conformance::judge("output", conformance::download(out.contiguous()), truth[0]);
-        EXPECT_LE(j.r, 1) << to_string(c.shape()) << " from " << to_string(a.shape()) << ' '
-                          << name(c.dtype()) << (tf32 ? " TF32" : "") << ": " << j.reason << " at "
-                          << j.where << " of part " << batch << ", " << row << ", " << column;
-      }
+  constexpr std::array<std::array<int, 3>, 5> kSpots{
+      {{0, 0, 0}, {2, 0, 2}, {1, 1, 1}, {2, 2, 0}, {0, 2, 2}}};
+  for (const auto& [batch, row, column] : kSpots) {
+    const Tensor left = part(part(a, 0, batch, 1), 1, row, 2);
+    const Tensor right = part(part(b, 0, batch, 1), 2, column, 8);
+    const Tensor out = part(part(part(c, 0, batch, 1), 1, row, 2), 2, column, 8);
+    const auto truth = bench::due(
+        contract,
+        {conformance::download(left.contiguous()), conformance::download(right.contiguous())}, {},
+        {}, tf32);
+    const conformance::Judgement j =
+        conformance::judge("output", conformance::download(out.contiguous()), truth[0]);
+    EXPECT_LE(j.r, 1) << to_string(c.shape()) << " from " << to_string(a.shape()) << ' '
+                      << name(c.dtype()) << (tf32 ? " TF32" : "") << ": " << j.reason << " at "
+                      << j.where << " of part " << batch << ", " << row << ", " << column;
+  }
 }
 
 class Products : public testing::TestWithParam<std::tuple<DType, bool>> {};
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Types, Products,
                                          std::tuple{DType::kFloat32, true},
                                          std::tuple{DType::kBFloat16, false}));
 
-// Columns that lie turned, as products in TF32 read them, in every way that a tile can end.
+// One with groups, one so large that a GPU tunes its product.
 struct Geometry {
   Shape input, weight;
   std::int64_t stride, padding, dilation, groups;
@@ -100,7 +100,9 @@ TEST(Convolutions, InTf32AreRight) {
                             Geometry{{1, 37, 33, 35}, {257, 37, 3, 3}, 2, 1, 1, 1},
                             Geometry{{1, 33, 4, 70}, {256, 33, 3, 3}, 1, 1, 1, 1},
                             Geometry{{2, 66, 17, 19}, {512, 33, 3, 3}, 1, 2, 2, 2},
-                            Geometry{{1, 13, 20, 20}, {256, 13, 5, 5}, 1, 2, 1, 1}}) {
+                            Geometry{{1, 13, 20, 20}, {256, 13, 5, 5}, 1, 2, 1, 1},
+                            Geometry{{2, 64, 32, 32}, {320, 64, 3, 3}, 1, 1, 1, 1}}) {
+    if (g.weight[0] == 320 && !test::on_gpu()) continue;  // too large
     const Tensor x = randn(g.input, {device, DType::kFloat32});
     const Tensor w = randn(g.weight, {device, DType::kFloat32});
     const Tensor y = conv2d(x, w, {}, {g.stride}, {g.padding}, {g.dilation}, g.groups);

@@ -5,7 +5,8 @@
 
 namespace flame::blas {
 
-// Milliseconds of one run of `candidate`; 0 or less where it cannot run.
+// Milliseconds of one run of `candidate`; 0 or less where it cannot run. Candidates come in order;
+// of the first run of each only whether it can is asked.
 using TimeCandidate = std::function<double(int candidate)>;
 
 // Given the candidates that ran so far, fastest first: how many there are from here on. As many as

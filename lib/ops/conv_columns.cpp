@@ -6,7 +6,6 @@
 
 #include "kernels/params.h"
 #include "lib/core/error.h"
-#include "lib/ops/conv_rows.h"
 #include "lib/ops/copy.h"
 #include "lib/ops/matmul.h"
 #include "lib/ops/norm.h"
@@ -158,8 +157,7 @@ void add_bias(const Device& device, const Conv& c, const void* product, const Te
          blocks_a_plane);
 }
 
-// y[image] = rows * columns(x[image]) + bias; `rows` has rows of plan.depth. Products in TF32 find
-// the columns turned, depth innermost.
+// y[image] = rows * columns(x[image]) + bias; `rows` has rows of plan.depth.
 void multiply_columns(const Device& device, const Temporary& temporary, const Conv& c,
                       const ColumnPlan& plan, const Tensor& x, const Tensor& rows,
                       const Tensor& bias, const Tensor& y) {
@@ -169,18 +167,13 @@ void multiply_columns(const Device& device, const Temporary& temporary, const Co
   g.lda = std::max<std::int64_t>(g.k, 1), g.ldb = g.ldc = c.pixels();
   g.a = rows.data();
   const std::int64_t image_size = plan.image_size(c);
-  const TurnedColumns turned = plan_turned_columns(c, t, plan.depth, device.runtime().allow_tf32);
-  if (turned.fits) g.trans_b = true, g.ldb = g.k;
   Tensor columns, product;
   if (!c.pointwise()) columns = temporary({plan.images, c.groups * g.k, g.n}, t);
   if (bias.defined()) product = temporary({plan.images, c.out_channels, g.n}, wide);
   for (std::int64_t first = 0; first < c.in.count; first += plan.images) {
     const std::int64_t images = std::min(plan.images, c.in.count - first);
-    const flame_params::Im2col p = column_params(c, images, g.k, image_size, g.n);
-    if (turned.fits)
-      im2row(device, turned, advanced(x, first * image_elements(c)), columns, p);
-    else if (!c.pointwise())
-      im2col(device, x, first, columns, p);
+    if (!c.pointwise())
+      im2col(device, x, first, columns, column_params(c, images, g.k, image_size, g.n));
     g.b = c.pointwise() ? advanced(x, first * image_elements(c)) : columns.data();
     void* const to = advanced(y, first * c.out_channels * g.n);
     g.c = bias.defined() ? product.data() : to;

@@ -12,10 +12,9 @@ namespace flame {
 
 using Temporary = std::function<Tensor(const Shape&, DType)>;
 
-// How columns of dtype t lie: (image, group, depth, pixel); turned, (image, group, pixel, depth),
-// where conv_rows.h says so. The depth is the window's size, rounded up so that rows of weights
-// start on 16 bytes; the rows beyond the window are zero. They are made for as many images at a
-// time as fit into 512 MiB (one at least).
+// How columns of dtype t lie: (image, group, depth, pixel). The depth is the window's size, rounded
+// up so that rows of weights start on 16 bytes; the rows beyond the window are zero. They are made
+// for as many images at a time as fit into 512 MiB (one at least).
 struct ColumnPlan {
   std::int64_t images = 1, depth = 0;
 
