@@ -293,12 +293,14 @@ TEST_F(TunedProductsTest, OtherTilesAndClustersAreTriedAndKept) {
   // The proposals have cluster 2; with tile 2 the second is faster, most of all in cluster 3; in
   // cluster 4 it would want too large a workspace.
   Vendor::now().cluster = 2;
-  Vendor::now().ms = {{2012, 0.09}, {2212, 0.05}, {3212, 0.04}, {4212, 0.001}};
-  EXPECT_EQ(algorithm(*open(), product(1024)), 3212u);
-  EXPECT_EQ(choices().list()[0].choice.algorithm, (Algorithm{12, 2, 0, 0, 0, 0, 0, 0, 3}));
-  EXPECT_EQ(algorithm(*open(), product(1024)), 3212u);  // by what was kept
-  EXPECT_EQ(runs_, 0u);
+  Vendor::now().ms = {{2012, 0.09}, {2212, 0.05}, {3212, 0.04}, {4212, 0.001}, {3013, 0.08}};
   driver::Gemm g = product(1024);
+  g.type = g.out = DType::kFloat32;
+  EXPECT_EQ(algorithm(*open(), g), 3212u);
+  EXPECT_EQ(choices().list()[0].choice.algorithm, (Algorithm{12, 2, 0, 0, 0, 0, 0, 0, 3}));
+  EXPECT_EQ(algorithm(*open(), g), 3212u);  // by what was kept
+  EXPECT_EQ(runs_, 0u);
+  EXPECT_EQ(algorithm(*open(), product(1024)), 3013u);  // half types: clusters alone
   g.tune = false;
   EXPECT_EQ(algorithm(*open(), g), 2011u);
 }
@@ -306,7 +308,9 @@ TEST_F(TunedProductsTest, OtherTilesAndClustersAreTriedAndKept) {
 TEST_F(TunedProductsTest, AVariantThatIsNotAcceptedIsRefused) {
   Vendor::now().cluster = 2;
   Vendor::now().ms = {{2212, 0.05}};
-  EXPECT_EQ(algorithm(*open(), product(1024)), 2212u);
+  driver::Gemm g = product(1024);
+  g.type = g.out = DType::kFloat32;
+  EXPECT_EQ(algorithm(*open(), g), 2212u);
   const ChoiceItem item = choices().list()[0];
   for (const Algorithm& wrong : {Algorithm{12, 9, 0, 0, 0, 0, 0, 0, 2},  // no such tile
                                  Algorithm{12, 2, 0, 0, 0, 0, 0, 0, 4},  // too large a workspace
@@ -317,7 +321,7 @@ TEST_F(TunedProductsTest, AVariantThatIsNotAcceptedIsRefused) {
     choice.algorithm = wrong;
     choices().keep(item.path.stem().string(), choice, kAll);
     const auto blas = open();
-    EXPECT_EQ(algorithm(*blas, product(1024)), 2212u);
+    EXPECT_EQ(algorithm(*blas, g), 2212u);
     EXPECT_EQ(blas->choices().stats().refused, 1u) << to_string(wrong);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <span>
 
 #include "lib/blas/algorithms.h"
@@ -12,7 +13,9 @@ namespace {
 
 constexpr std::size_t kTile = 1, kCluster = 8;  // in an Algorithm
 // Of the fastest so far: so many are tried with every tile, then so many in every cluster.
-constexpr int kBases = 2, kShapes = 4;
+constexpr int kBases = 2, kShapes = 6;
+// After so long no variant is added or tried for the first time: each may have code to load.
+constexpr std::chrono::milliseconds kPatience{300};
 
 // Two events to time with.
 class Stopwatch {
@@ -77,7 +80,10 @@ class Displacer {
 // What is tried: the proposals, and then more and more of their variants.
 class Search {
  public:
-  Search(const CublasLtApi& api, const Plan& plan) : api_(api), plan_(plan) {
+  // Half types have hundreds of tiles, each with code of its own: trying them took seconds a
+  // product (H200), and a sweep of all found nothing faster by more than 1.5 %.
+  Search(const CublasLtApi& api, const Plan& plan, const driver::Gemm& gemm)
+      : api_(api), plan_(plan), step_(is_half(gemm.type) ? kClusters : kTiles) {
     for (const Candidate& c : plan.proposals) add(c);
   }
 
@@ -86,11 +92,17 @@ class Search {
 
   // Grows by the next step that adds anything.
   void grow(std::span<const int> ranked) {
-    for (const std::size_t before = tried_.size(); step_ < 2 && tried_.size() == before; ++step_)
-      step_ == 0 ? add_tiles(ranked) : add_clusters(ranked);
+    for (const std::size_t before = tried_.size(); step_ != kEnd && tried_.size() == before;
+         step_ = Step(step_ + 1))
+      step_ == kTiles ? add_tiles(ranked) : add_clusters(ranked);
   }
+  // Whether it is too late for the first run of one that is not the library's own proposal.
+  bool too_late(int i) const { return std::size_t(i) >= plan_.proposals.size() && is_over(); }
 
  private:
+  enum Step { kTiles, kClusters, kEnd };
+
+  bool is_over() const { return std::chrono::steady_clock::now() - begin_ > kPatience; }
   void add(const Candidate& candidate) {
     const bool known = std::any_of(tried_.begin(), tried_.end(), [&](const Candidate& c) {
       return c.algorithm == candidate.algorithm;
@@ -98,6 +110,7 @@ class Search {
     if (!known) tried_.push_back(candidate);
   }
   void add_variant(const Candidate& base, std::uint32_t tile, std::uint32_t cluster) {
+    if (is_over()) return;
     if (const auto v = variant(api_, plan_, base, tile, std::uint16_t(cluster))) add(*v);
   }
 
@@ -117,24 +130,27 @@ class Search {
   }
 
   void add_clusters(std::span<const int> ranked) {
-    std::vector<std::uint32_t> tiles;
+    std::vector<Algorithm> bases;  // but for the cluster
     for (int i : ranked) {
       const Candidate base = (*this)[i];
       const std::uint32_t tile = base.algorithm[kTile];
-      if (!has_cluster(base) || std::find(tiles.begin(), tiles.end(), tile) != tiles.end())
+      Algorithm rest = base.algorithm;
+      rest[kCluster] = 0;
+      if (!has_cluster(base) || std::find(bases.begin(), bases.end(), rest) != bases.end())
         continue;
-      tiles.push_back(tile);
+      bases.push_back(rest);
       for (std::uint32_t shape = CUBLASLT_CLUSTER_SHAPE_1x1x1; shape < CUBLASLT_CLUSTER_SHAPE_END;
            ++shape)
         add_variant(base, tile, shape);
-      if (tiles.size() == kShapes) return;
+      if (bases.size() == kShapes) return;
     }
   }
 
   const CublasLtApi& api_;
   const Plan& plan_;
   std::vector<Candidate> tried_;
-  int step_ = 0;
+  Step step_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace
@@ -143,7 +159,7 @@ std::optional<Candidate> measure(const CublasLtApi& api, const Bench& bench,
                                  const driver::Gemm& gemm, const Plan& plan) {
   Displacer displacer(bench);
   Stopwatch watch(bench.driver);
-  Search search(api, plan);
+  Search search(api, plan, gemm);
   int loaded = 0;  // so many have run: the first time of each, which does not count, loads code
   const auto time = [&](int i) {
     const auto runs = [&] {
@@ -152,7 +168,7 @@ std::optional<Candidate> measure(const CublasLtApi& api, const Bench& bench,
     };
     if (i == loaded) {
       ++loaded;
-      return runs() ? 1.0 : 0.0;
+      return !search.too_late(i) && runs() ? 1.0 : 0.0;
     }
     displacer.run();
     watch.start(bench.stream);
