@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "lib/blas/choices.h"
 #include "lib/driver/driver.h"
 
 struct CUstream_st;
@@ -17,11 +18,12 @@ struct Plan;         // descriptors and the algorithm of one kind of product
 
 // float32 is computed in float32 (TF32 only where asked), float64 in float64, half types accumulate
 // in float32 all the way: no algorithm that reduces partial sums in the output's type is admitted.
-// A large product (2^28 operations) that may be tuned is timed with each algorithm that the library
-// proposes when it is first asked for, on its own memory, while the host waits; the fastest is kept
-// for as long as this lives. Other products take the library's first proposal. Each stream has a
-// workspace of its own, so that one product gives the same bits every time in one process, and
-// without tuning from process to process.
+// A product that may be tuned and is large enough is timed with each algorithm that the library
+// proposes when it is first asked for, on its own memory, while the host waits. The fastest is kept
+// on disk (choices.h), so that it is the one of every process from then on, and this waits once for
+// each kind of product. Other products take the library's first proposal. Each stream has a
+// workspace of its own, so that one product gives the same bits every time, from process to process
+// too, where the folder of choices can be written or nothing is tuned.
 class CublasLt final : public driver::Blas {
  public:
   using StreamOf = std::function<CUstream_st*(driver::StreamHandle)>;
@@ -29,6 +31,9 @@ class CublasLt final : public driver::Blas {
   // nullptr when cuBLASLt is not on this machine. The device's context must be current, here and at
   // every gemm(). `driver` must outlive it.
   static std::unique_ptr<CublasLt> open(driver::Driver& driver, StreamOf stream_of);
+  // Over a library that is open already (tests: one of their own).
+  CublasLt(std::unique_ptr<CublasLtApi> api, driver::Driver& driver, StreamOf stream_of,
+           std::unique_ptr<Choices> choices);
   ~CublasLt() override;
 
   bool gemm(const driver::Gemm& gemm, driver::StreamHandle stream) override;
@@ -36,20 +41,23 @@ class CublasLt final : public driver::Blas {
   // Before the stream is destroyed: waits for it by giving back its workspace.
   void forget_stream(driver::StreamHandle stream) noexcept;
 
+  const Choices& choices() const { return *choices_; }
+
  private:
-  CublasLt(std::unique_ptr<CublasLtApi> api, driver::Driver& driver, StreamOf stream_of);
   std::shared_ptr<Plan> plan(const driver::Gemm& gemm);
   void* workspace(driver::StreamHandle stream);
-  int multiply(const driver::Gemm& gemm, const Plan& plan, std::size_t candidate, void* scratch,
-               driver::StreamHandle stream) const;  // a cublasStatus_t
+  std::string choice_key(const Plan& plan) const;
   void choose(const driver::Gemm& gemm, Plan& plan, void* scratch, driver::StreamHandle stream);
 
   std::unique_ptr<CublasLtApi> api_;
   driver::Driver& driver_;
   StreamOf stream_of_;
+  std::unique_ptr<Choices> choices_;
   std::mutex mutex_;  // guards the two below
   std::unordered_map<std::string, std::shared_ptr<Plan>> plans_;
   std::unordered_map<driver::StreamHandle, void*> workspaces_;
+  std::mutex measuring_;  // one at a time; guards the one below
+  driver::KernelHandle displace_ = 0;
 };
 
 }  // namespace flame::blas

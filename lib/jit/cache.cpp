@@ -3,17 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <random>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "lib/core/error.h"
+#include "lib/jit/cache_file.h"
 
 namespace flame::jit {
 namespace {
@@ -22,56 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "FLAMEK03";  // the format; a change of it starts a new cache
 constexpr std::string_view kSuffix = ".flamek";
-constexpr std::string_view kTemporary = ".new-";
-constexpr std::size_t kDigestBytes = 32;
-
-std::string digest(std::string_view bytes) {
-  const XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
-  char out[kDigestBytes + 1];
-  std::snprintf(out, sizeof out, "%016llx%016llx", static_cast<unsigned long long>(h.high64),
-                static_cast<unsigned long long>(h.low64));
-  return out;
-}
-
-class Writer {
- public:
-  void number(std::uint64_t v) { out_.append(reinterpret_cast<const char*>(&v), sizeof v); }
-  void text(std::string_view v) {
-    number(v.size());
-    out_ += v;
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
-
-// Fails by `ok` turning false; the content's digest was checked before, so it should not.
-class Reader {
- public:
-  explicit Reader(std::string_view in) : in_(in) {}
-  std::uint64_t number() {
-    std::uint64_t v = 0;
-    const std::string_view raw = take(sizeof v);
-    if (ok) std::memcpy(&v, raw.data(), sizeof v);
-    return v;
-  }
-  std::string_view text() { return take(number()); }
-  bool at_end() const { return in_.empty(); }
-  bool ok = true;
-
- private:
-  std::string_view take(std::uint64_t n) {
-    if (!ok || n > in_.size()) {
-      ok = false;
-      return {};
-    }
-    const std::string_view out = in_.substr(0, n);
-    in_.remove_prefix(n);
-    return out;
-  }
-  std::string_view in_;
-};
 
 std::string serialize(const std::string& key, const Compiled& c) {
   Writer w;
@@ -89,16 +33,13 @@ std::string serialize(const std::string& key, const Compiled& c) {
       w.number(v);
   }
   w.text({reinterpret_cast<const char*>(c.image.data()), c.image.size()});
-  const std::string body = w.take();
-  return std::string(kMagic) + digest(body) + body;
+  return sealed(kMagic, w.take());
 }
 
 std::optional<Compiled> deserialize(std::string_view bytes, std::string* key) {
-  const std::size_t head = kMagic.size() + kDigestBytes;
-  if (bytes.size() < head || bytes.substr(0, kMagic.size()) != kMagic) return std::nullopt;
-  const std::string_view body = bytes.substr(head);
-  if (bytes.substr(kMagic.size(), kDigestBytes) != digest(body)) return std::nullopt;
-  Reader r(body);
+  const std::optional<std::string_view> body = unsealed(kMagic, bytes);
+  if (!body) return std::nullopt;
+  Reader r(*body);
   Compiled c;
   *key = r.text();
   for (std::string* s : {&c.file, &c.arch, &c.options, &c.log}) *s = r.text();
@@ -121,24 +62,6 @@ std::optional<Compiled> deserialize(std::string_view bytes, std::string* key) {
   c.from_cache = true;
   if (!r.ok || !r.at_end()) return std::nullopt;
   return c;
-}
-
-std::optional<std::string> read_all(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  std::string out((std::istreambuf_iterator<char>(in)), {});
-  return in.bad() ? std::nullopt : std::optional(std::move(out));
-}
-
-// Entries, and what processes that died while writing left behind. A younger temporary file is one
-// that another process is writing now.
-bool may_be_cleared(const fs::path& path) {
-  const std::string name = path.filename().string();
-  if (!name.ends_with(kSuffix)) return false;
-  if (!name.starts_with(kTemporary)) return true;
-  std::error_code error;
-  const auto written = fs::last_write_time(path, error);
-  return !error && fs::file_time_type::clock::now() - written > std::chrono::hours(1);
 }
 
 }  // namespace
@@ -166,7 +89,7 @@ DiskCache::DiskCache(fs::path folder) : folder_(std::move(folder)) {}
 
 std::optional<Compiled> DiskCache::load(const std::string& key) {
   const fs::path path = folder_ / (key + std::string(kSuffix));
-  const std::optional<std::string> bytes = read_all(path);
+  const std::optional<std::string> bytes = read_cache_file(path);
   std::string stored_key;
   std::optional<Compiled> out;
   if (bytes) {
@@ -182,22 +105,7 @@ std::optional<Compiled> DiskCache::load(const std::string& key) {
 }
 
 void DiskCache::store(const std::string& key, const Compiled& compiled) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  const fs::path path = folder_ / (key + std::string(kSuffix));
-  const fs::path temporary =
-      folder_ / str_cat(kTemporary, getpid(), "-", std::random_device{}(), "-", key, kSuffix);
-  const std::string bytes = serialize(key, compiled);
-  bool written = false;
-  {
-    std::ofstream out(temporary, std::ios::binary);
-    written = bool(out.write(bytes.data(), std::streamsize(bytes.size())).flush());
-  }
-  if (written) {
-    fs::rename(temporary, path, error);
-    if (!error) return;
-  }
-  fs::remove(temporary, error);
+  if (write_cache_file(folder_ / (key + std::string(kSuffix)), serialize(key, compiled))) return;
   ++failed_writes_;
   complain(str_cat("the kernel cache ", folder_.string(),
                    " cannot be written, so kernels are compiled anew in every process"));
@@ -210,7 +118,7 @@ std::vector<CacheItem> DiskCache::list() const {
     if (at->path().extension() != kSuffix || at->path().filename().string()[0] == '.') continue;
     CacheItem item{at->path(), 0, {}, {}, {}, false};
     std::string key;
-    if (const std::optional<std::string> bytes = read_all(item.path)) {
+    if (const std::optional<std::string> bytes = read_cache_file(item.path)) {
       item.bytes = bytes->size();
       if (const std::optional<Compiled> c = deserialize(*bytes, &key)) {
         item.readable = key == item.path.stem().string();
@@ -228,15 +136,7 @@ std::vector<CacheItem> DiskCache::list() const {
   return out;
 }
 
-std::size_t DiskCache::clear() {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error))
-    if (may_be_cleared(at->path())) files.push_back(at->path());
-  std::size_t removed = 0;
-  for (const fs::path& file : files) removed += fs::remove(file, error) ? 1 : 0;
-  return removed;
-}
+std::size_t DiskCache::clear() { return clear_cache_files(folder_, kSuffix); }
 
 CacheStats DiskCache::stats() const { return {hits_, misses_, corrupt_, failed_writes_}; }
 

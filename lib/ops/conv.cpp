@@ -106,9 +106,10 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   std::vector<Tensor> out(3);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (context.needs_grad(i)) out[i] = context.make_gradient(i);
-  if (out[0].defined()) input_gradient(context, c, context.saved(1), g, out[0]);
-  if (out[1].defined()) weight_gradient(context, c, context.saved(0), g, out[1]);
+  // The large one last: what is written last lies in the cache for the op that comes next.
   if (out[2].defined()) bias_gradient(context, c, g, out[2]);
+  if (out[1].defined()) weight_gradient(context, c, context.saved(0), g, out[1]);
+  if (out[0].defined()) input_gradient(context, c, context.saved(1), g, out[0]);
   return out;
 }
 

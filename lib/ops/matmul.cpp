@@ -137,10 +137,11 @@ const void* advanced(const void* p, std::int64_t elements, DType t) {
 }
 
 // Tensor cores take TF32 operands along k only, and products of which neither operand lies that way
-// ran at two thirds of the others' speed (H200): from this size on a copy that does costs less. For
-// a (m, k) and b (k, n), elements of the copy, of the smaller operand; 0 where none is made.
+// ran at a third to two thirds of the others' speed (H200): from this size on a copy that does
+// costs less. For a (m, k) and b (k, n), elements of the copy, of the smaller operand; 0: none is
+// made.
 std::int64_t turned_elements(std::int64_t m, std::int64_t n, std::int64_t k) {
-  const bool pays = std::min({m, n, k}) >= 256 && std::max(m, n) >= 2048 &&
+  const bool pays = std::min({m, n, k}) >= 256 && std::max(m, n) >= 768 &&
                     double(m) * double(n) * double(k) > 4e9;
   return pays ? std::min(m, n) * k : 0;
 }
@@ -184,9 +185,8 @@ void multiply(const Device& device, Stack a, Stack b, const Shape& batch, const 
   for (const BatchDim& d : dims) products *= d.size;
   for (std::int64_t i = 0; i < products; ++i) {
     std::int64_t rest = i, at_a = 0, at_b = 0, at_c = 0;
-    for (auto d = dims.rbegin(); d != dims.rend(); ++d) {
+    for (auto d = dims.rbegin(); d != dims.rend(); rest /= d->size, ++d) {
       const std::int64_t at = rest % d->size;
-      rest /= d->size;
       at_a += at * d->a, at_b += at * d->b, at_c += at * d->c;
     }
     g.a = advanced(a.tensor.data(), at_a, g.type);
@@ -312,32 +312,33 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
                              const Attrs&) {
   const Sizes s = sizes_of(context.input(0).shape, context.input(1).shape);
   Stack g{.tensor = as_contiguous(grads[0]), .rows = s.m, .cols = s.n, .row_stride = s.n};
-  g.batch = s.batch;
-  g.batch_stride = contiguous_strides(s.batch);
+  g.batch = s.batch, g.batch_stride = contiguous_strides(s.batch);
   for (std::int64_t& stride : g.batch_stride) stride *= s.m * s.n;
 
   std::vector<Tensor> out(2);
-  if (context.needs_grad(0)) {
-    out[0] = context.make_gradient(0);
-    const Stack b = readable(context.saved(1), Side::kRight);
-    multiply_and_sum(context, g, b.transposed(), s.batch, s.batch_a, out[0], nullptr);
-  }
-  if (context.needs_grad(1)) {
-    out[1] = context.make_gradient(1);
-    const Stack a = readable(context.saved(0), Side::kLeft);
-    multiply_and_sum(context, a.transposed(), g, s.batch, s.batch_b, out[1], &a);
-  }
+  const auto make = [&](std::size_t i) {
+    if (!context.needs_grad(i)) return;
+    out[i] = context.make_gradient(i);
+    const Stack other = readable(context.saved(1 - i), i == 0 ? Side::kRight : Side::kLeft);
+    if (i == 0)
+      multiply_and_sum(context, g, other.transposed(), s.batch, s.batch_a, out[0], nullptr);
+    else
+      multiply_and_sum(context, other.transposed(), g, s.batch, s.batch_b, out[1], &other);
+  };
+  // The larger one last: what is written last lies in the cache for the op that comes next, and the
+  // other product would have driven it out to memory.
+  const std::size_t last = numel(context.input(0).shape) >= numel(context.input(1).shape) ? 0 : 1;
+  make(1 - last), make(last);
   return out;
 }
 
 Cost cost(std::span<const TensorDesc> in, const Attrs&) {
   const Sizes s = sizes_of(in[0].shape, in[1].shape);
   const auto batch = static_cast<double>(numel(s.batch));
-  const auto m = static_cast<double>(s.m), n = static_cast<double>(s.n),
-             k = static_cast<double>(s.k);
+  const auto results = batch * static_cast<double>(s.m) * static_cast<double>(s.n);
   const auto read = static_cast<double>(numel(in[0].shape) + numel(in[1].shape));
-  return {2 * batch * m * n * k,
-          (read + batch * m * n) * static_cast<double>(size_of(in[0].dtype))};
+  return {2 * results * static_cast<double>(s.k),
+          (read + results) * static_cast<double>(size_of(in[0].dtype))};
 }
 
 std::int64_t workspace(std::span<const TensorDesc> in, const Attrs&) {

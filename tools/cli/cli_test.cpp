@@ -13,6 +13,8 @@
 #include <set>
 #include <sstream>
 
+#include "lib/blas/choices.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -257,6 +259,22 @@ TEST_F(Cli, ReplayRefusesBadFiles) {
   const Result r = flame({"replay", "--device", "sim", "--json", broken.string()});
   EXPECT_EQ(r.code, 2);
   EXPECT_EQ(Json::parse(r.out)["refused"].size(), 1u);
+}
+
+TEST_F(Cli, KernelsListsAndClearsTunedProducts) {
+  const std::string key = flame::jit::content_key({"a product"});
+  flame::blas::Choices(root_ / "cache")
+      .keep(key, {"a product", "a device", {66, 20}}, [](const auto&) { return true; });
+  std::ofstream(root_ / "cache" / "00.flamec") << "damaged";
+  const Json list = Json::parse(flame({"kernels", "list", "--json"}).out);
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0]["readable"], false);
+  EXPECT_EQ(list[1]["product"], "a product");
+  EXPECT_EQ(list[1]["algorithm"], "66.20.0.0.0.0.0.0.0");
+  EXPECT_NE(flame({"kernels", "list"}).out.find("a device"), std::string::npos);
+  const Result clear = flame({"kernels", "clear"});
+  EXPECT_EQ(clear.out.rfind("2 files removed", 0), 0u) << clear.out;
+  EXPECT_EQ(Json::parse(flame({"kernels", "list", "--json"}).out).size(), 0u);
 }
 
 TEST_F(Cli, KernelsOfAnEmptyCache) {

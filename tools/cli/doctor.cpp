@@ -95,7 +95,8 @@ Finding cache_finding() {
   const jit::DiskCache cache;
   const std::string problem = why_not_writable(cache.folder());
   if (!problem.empty())
-    return {"kernel cache", Health::kWarning, problem + ": kernels are compiled in every run",
+    return {"kernel cache", Health::kWarning,
+            problem + ": every run compiles kernels and tunes products anew",
             "set FLAME_CACHE_DIR to a folder that can be written"};
   return {"kernel cache", Health::kOk, cache.folder().string(), ""};
 }

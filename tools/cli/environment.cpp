@@ -13,11 +13,11 @@ namespace {
 constexpr std::array kVariables{
     Variable{"FLAME_ALLOCATOR", "pool", "direct: every allocation goes to the driver"},
     Variable{"FLAME_BLAS", "cublaslt", "own: FLAME's matmul kernel instead of cuBLASLt"},
-    Variable{"FLAME_CACHE_DIR", "~/.cache/flame", "folder of the compiled kernels"},
+    Variable{"FLAME_CACHE_DIR", "~/.cache/flame", "folder of compiled kernels and tuned products"},
     Variable{"FLAME_DUMP_KERNELS", "", "folder that keeps source, log and image of every kernel"},
     Variable{"FLAME_MATMUL_PRECISION", "highest", "tf32: float32 products may round to TF32"},
     Variable{"FLAME_MATMUL_TUNING", "on",
-             "off: cuBLASLt's first proposal, the same from process to process"},
+             "off: cuBLASLt's first proposal, and no product is timed or kept"},
     Variable{"FLAME_MEM_LIMIT", "0", "bytes of device memory one process may hold; 0: no limit"},
     Variable{"FLAME_SEED", "0", "seed of rand, randn and randint"},
     Variable{"FLAME_SIM_THREADS", "cores", "threads that run one launch of the simulated device"},

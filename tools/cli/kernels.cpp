@@ -1,10 +1,12 @@
-// flame kernels: the compiled kernels on disk.
+// flame kernels: what is kept on disk: compiled kernels, and which of cuBLASLt's algorithms large
+// products take.
 #include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "lib/blas/choices.h"
 #include "lib/core/error.h"
 #include "lib/driver/driver.h"
 #include "lib/jit/compiler.h"
@@ -15,10 +17,7 @@
 namespace flame::cli {
 namespace {
 
-int list(bool json) {
-  const jit::DiskCache cache;
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
-  Table table({"kernel", "file", "arch", "bytes", "state"});
+void list_kernels(const jit::DiskCache& cache, nlohmann::ordered_json& out, Table& table) {
   for (const jit::CacheItem& item : cache.list()) {
     out.push_back({{"path", item.path.string()},
                    {"file", item.file},
@@ -33,13 +32,37 @@ int list(bool json) {
     for (const std::string& expression : item.expressions)
       table.add({expression, item.file, item.arch, std::to_string(item.bytes), state});
   }
+}
+
+void list_choices(const blas::Choices& choices, nlohmann::ordered_json& out, Table& table) {
+  for (const blas::ChoiceItem& item : choices.list()) {
+    const std::string algorithm = blas::to_string(item.choice.algorithm);
+    out.push_back({{"path", item.path.string()},
+                   {"product", item.choice.product},
+                   {"device", item.choice.device},
+                   {"algorithm", algorithm},
+                   {"bytes", item.bytes},
+                   {"readable", item.readable}});
+    table.add({item.readable ? item.choice.product : item.path.filename().string(),
+               item.choice.device, item.readable ? algorithm : "",
+               item.readable ? "ok" : "damaged: chosen again at its next use"});
+  }
+}
+
+int list(bool json) {
+  const jit::DiskCache cache;
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  Table kernels({"kernel", "file", "arch", "bytes", "state"});
+  Table products({"tuned product", "device", "algorithm", "state"});
+  list_kernels(cache, out, kernels);
+  list_choices(blas::Choices(), out, products);
   if (json) {
     std::cout << out.dump(2) << '\n';
-  } else if (table.empty()) {
-    std::cerr << "no compiled kernels in " << cache.folder().string() << '\n';
-  } else {
-    table.print(std::cout);
+    return kPass;
   }
+  if (kernels.empty()) std::cerr << "no compiled kernels in " << cache.folder().string() << '\n';
+  if (!kernels.empty()) kernels.print(std::cout);
+  if (!products.empty()) products.print(std::cout << '\n');
   return kPass;
 }
 
@@ -87,14 +110,15 @@ int warm(std::string arch, unsigned threads, const std::string& out) {
 
 int clear() {
   jit::DiskCache cache;
-  std::cout << cache.clear() << " files removed from " << cache.folder().string() << '\n';
+  const std::size_t removed = cache.clear() + blas::Choices().clear();
+  std::cout << removed << " files removed from " << cache.folder().string() << '\n';
   return kPass;
 }
 
 }  // namespace
 
 Command add_kernels(CLI::App& root) {
-  CLI::App* app = root.add_subcommand("kernels", "The cache of compiled kernels");
+  CLI::App* app = root.add_subcommand("kernels", "The cache: compiled kernels, tuned products");
   app->require_subcommand(1);
   auto json = std::make_shared<bool>(false);
   auto arch = std::make_shared<std::string>();
