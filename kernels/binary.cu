@@ -52,6 +52,48 @@ struct Div {
   static __device__ A gradient_y(A x, A y, A g) {
     return -g * ((x / y) / y);
   }
+
+  // Coarsely by a reciprocal, which is normal where y lies within.
+  static __device__ __forceinline__ bool has_reciprocal(float y) {
+    return (fabsf(y) >= 0x1p-126f) & (fabsf(y) <= 0x1p126f);
+  }
+  template <bool kCoarse, class A, int V>
+  requires(kCoarse) static __device__ __forceinline__
+      void forward_all(A (&x)[V], const A (&y)[V], bool) {
+    bool good = true;
+#pragma unroll
+    for (int j = 0; j < V; ++j) good &= has_reciprocal(y[j]);
+    if (good) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) x[j] *= dev::fast_reciprocal(y[j]);
+      return;
+    }
+#pragma unroll 1
+    for (int j = 0; j < V; ++j)
+      dev::set_element(x, j, forward(dev::element(x, j), dev::element(y, j)));
+  }
+  template <bool kBoth, bool kCoarse, class A, int V>
+  requires(kCoarse) static __device__ __forceinline__
+      void gradient_all(A (&x)[V], A (&y)[V], const A (&g)[V], bool) {
+    bool good = true;
+#pragma unroll
+    for (int j = 0; j < V; ++j) good &= has_reciprocal(y[j]);
+    if (good) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        const float inverse = dev::fast_reciprocal(y[j]), by_x = g[j] * inverse;
+        if (kBoth) y[j] = -g[j] * (x[j] * inverse * inverse);
+        x[j] = by_x;
+      }
+      return;
+    }
+#pragma unroll 1
+    for (int j = 0; j < V; ++j) {
+      const A over = dev::element(x, j), under = dev::element(y, j), up = dev::element(g, j);
+      dev::set_element(x, j, gradient_x(over, under, up));
+      if (kBoth) dev::set_element(y, j, gradient_y(over, under, up));
+    }
+  }
 };
 
 // A rounded quotient is flat: its gradient is 0.
@@ -103,14 +145,14 @@ __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
 }
 
 // V results in place of x. `number`: y is one number.
-template <class F, class A, int V>
+template <class F, class T, class A, int V>
 __device__ __forceinline__ void forward_values(A (&x)[V], const A (&y)[V], bool number,
                                                const Numbers& numbers) {
-  if constexpr (requires { F::forward_all(x, y, number); }) {
-    F::forward_all(x, y, number);
+  if constexpr (requires { F::template forward_all<kCoarse<T>>(x, y, number); }) {
+    F::template forward_all<kCoarse<T>>(x, y, number);
   } else {
 #pragma unroll
-    for (int j = 0; j < V; ++j) x[j] = call_forward<F>(numbers, x[j], y[j]);
+    for (int j = 0; j < V; ++j) x[j] = call_forward<F, T>(numbers, x[j], y[j]);
   }
 }
 
@@ -120,11 +162,11 @@ __device__ __forceinline__ void put_gradients(const Strided& gx, const Strided& 
                                               const long long* at, Acc<T> (&x)[V], Acc<T> (&y)[V],
                                               const Acc<T> (&g)[V], bool number,
                                               const Numbers& numbers, long long count) {
-  if constexpr (requires { F::template gradient_all<true>(x, y, g, number); }) {
+  if constexpr (requires { F::template gradient_all<true, kCoarse<T>>(x, y, g, number); }) {
     if (gy.data == nullptr)
-      F::template gradient_all<false>(x, y, g, number);
+      F::template gradient_all<false, kCoarse<T>>(x, y, g, number);
     else
-      F::template gradient_all<true>(x, y, g, number);
+      F::template gradient_all<true, kCoarse<T>>(x, y, g, number);
     if (gx.data != nullptr) put_values<T, V>(gx, at[0], x, count);
     if (gy.data != nullptr) put_values<T, V>(gy, at[1], y, count);
   } else {
@@ -151,7 +193,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided y,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto turns) {
+  dev::by_block<V, 1, true>(extent, [&](auto turns) {
     dev::Lane<T, V> a[turns.times], b[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
@@ -165,7 +207,7 @@ __global__ void __launch_bounds__(dev::kThreads)
       dev::Acc<T> p[V], q[V];
       a[u].values(x, p);
       b[u].values(y, q);
-      dev::forward_values<F>(p, q, y.data == nullptr, numbers);
+      dev::forward_values<F, T>(p, q, y.data == nullptr, numbers);
       dev::put_values<T, V>(out, at[u], p, count);
     });
   });
@@ -182,7 +224,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto turns) {
+  dev::by_block<V, 1, true>(extent, [&](auto turns) {
     dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {

@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(dev::kThreads)
     copy_bits(const __grid_constant__ flame_params::Extent extent,
               const __grid_constant__ flame_params::Strided to,
               const __grid_constant__ flame_params::Strided from) {
-  dev::by_block<V>(extent, [&](auto turns) {
+  dev::by_block<V, 1, true>(extent, [&](auto turns) {
     dev::Packet<W, V> raw[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {

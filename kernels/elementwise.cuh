@@ -30,11 +30,22 @@ __device__ __forceinline__ long long quotient(const Extent& extent, int d, long 
   return rest < 0 ? q - 1 : rest >= extent.size[d] ? q + 1 : q;
 }
 
-// Vectors `first`, first + kThreads, ... of a thread. kFlat: the extent is, and all are complete.
-template <bool kFlat, int kTimes>
+// How a block finds its vectors, which are all complete but with kAny.
+enum class Way {
+  kFlat,  // the extent is flat
+  kRows,  // it has two dims, and 31 bits hold every offset
+  kAny,
+};
+// Vectors `first`, first + kThreads, ... of a thread.
+template <Way kWay, int kTimes>
 struct Turns {
-  static constexpr bool flat = kFlat;
+  static constexpr Way way = kWay;
   static constexpr int times = kTimes;
+  static constexpr bool flat = kWay == Way::kFlat, complete = kWay != Way::kAny;
+  // Whether an operand stands for many elements of a vector.
+  static __device__ __forceinline__ bool splats(const Extent& extent, const Strided& operand) {
+    return !flat && operand.stride[kWay == Way::kRows ? 1 : extent.rank - 1] == 0;
+  }
   long long first;
 };
 
@@ -64,9 +75,16 @@ __device__ __forceinline__ void locate(const Extent& extent, long long index, lo
 template <int V, class Turns, class... Operands>
 __device__ __forceinline__ void locate(const Turns&, const Extent& extent, long long index,
                                        long long* offset, const Operands&... operands) {
+  int k = 0;
   if constexpr (Turns::flat) {
-    int k = 0;
     ((static_cast<void>(operands), offset[k++] = index * V), ...);
+  } else if constexpr (Turns::way == Way::kRows) {
+    const auto outer = (unsigned)((unsigned long long)(unsigned)index * extent.factor[1] >>
+                                  extent.shift[1]);
+    const unsigned at = (unsigned)index - outer * (unsigned)extent.size[1];
+    ((offset[k++] = (int)(outer * (unsigned)operands.stride[0] +
+                          at * (unsigned)operands.stride[1])),
+     ...);
   } else {
     locate(extent, index, offset, operands...);
   }
@@ -114,7 +132,7 @@ struct Lane : Packet<T, V> {
   __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
                                              const Strided& from, long long offset,
                                              long long count) {
-    splat = V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0;
+    splat = V > 1 && Turns::splats(extent, from);
     if (from.data == nullptr) return;
     const T* at = static_cast<const T*>(from.data) + offset;
     if (splat) {
@@ -126,7 +144,7 @@ struct Lane : Packet<T, V> {
   }
   __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
-    fetch_from(Turns<false, 1>(), extent, from, offset, count);
+    fetch_from(Turns<Way::kAny, 1>(), extent, from, offset, count);
   }
   // As accumulator values: a number stays unrounded.
   __device__ __forceinline__ Acc<T> get(const Strided& from, int j) const {
@@ -154,7 +172,7 @@ template <class T, int V, class Turns>
 __device__ __forceinline__ void read_strided(const Turns&, Packet<T, V>& packet,
                                              const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
-  if (V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0) {
+  if (V > 1 && Turns::splats(extent, from)) {
     const T one = *address<T>(from, offset);
     packet.clear();
 #pragma unroll
@@ -174,40 +192,54 @@ __device__ __forceinline__ void put_values(const Strided& to, long long offset,
 }
 
 // for_vectors<V>(extent, turns, [&](int u, long long index, long long count)).
-template <int V, bool kFlat, int kTimes, class Body>
-__device__ __forceinline__ void for_vectors(const Extent& extent, const Turns<kFlat, kTimes>& turns,
+template <int V, Way kWay, int kTimes, class Body>
+__device__ __forceinline__ void for_vectors(const Extent& extent, const Turns<kWay, kTimes>& turns,
                                             Body body) {
 #pragma unroll
   for (int u = 0; u < kTimes; ++u) {
     const long long index = turns.first + u * kThreads;
-    const long long count = kFlat ? V : extent.numel - index * V;
-    if (kFlat || count > 0) body(u, index, count);
+    const long long count = turns.complete ? V : extent.numel - index * V;
+    if (turns.complete || count > 0) body(u, index, count);
   }
 }
 template <int V, class Body>
 __device__ __forceinline__ void for_vectors(const Extent& extent, Body body) {
   const long long first = (long long)blockIdx.x * (kThreads * kUnroll) + threadIdx.x;
-  for_vectors<V>(extent, Turns<false, kUnroll>{first}, body);
+  for_vectors<V>(extent, Turns<Way::kAny, kUnroll>{first}, body);
 }
 
-// Calls body(turns) with all kTimes vectors of a thread where the extent is flat and all of the
-// block's vectors are complete; elsewhere with one after the other.
-template <int V, int kTimes = kUnroll, class Body>
+// Calls body(turns) with all kTimes vectors of a thread where all of the block's vectors are
+// complete and the extent is flat or, with kRows, of rows; elsewhere with one after the other.
+template <int V, int kTimes = kUnroll, bool kRows = false, class Body>
 __device__ __forceinline__ void by_block(const Extent& extent, Body body) {
   const long long begin = (long long)blockIdx.x * (kThreads * kTimes);
   const long long first = begin + threadIdx.x;
-  if (extent.flat && (begin + kThreads * kTimes) * V <= extent.numel) {
-    body(Turns<true, kTimes>{first});
+  const bool complete = (begin + kThreads * kTimes) * V <= extent.numel;
+  if (extent.flat && complete) {
+    body(Turns<Way::kFlat, kTimes>{first});
+  } else if (kRows && extent.rows && complete) {
+    if constexpr (kRows) body(Turns<Way::kRows, kTimes>{first});
   } else {
 #pragma unroll 1
-    for (int u = 0; u < kTimes; ++u) body(Turns<false, 1>{first + u * kThreads});
+    for (int u = 0; u < kTimes; ++u) body(Turns<Way::kAny, 1>{first + u * kThreads});
   }
 }
 
-// F::forward(x...) or, where it takes numbers, F::forward(x..., numbers).
-template <class F, class... A>
+// Whether results are rounded to so few digits (bfloat16's 8) that a functor may be off by 2^-16 of
+// the result before: a rounding is off by at most 2^-8 / (1 + 2^-8) of what it rounds, and its bound
+// is 2^-8. Half types are bound by instructions, not by bytes. float16's 11 digits leave 2^-22.
+template <class T>
+inline constexpr bool kCoarse = false;
+template <>
+inline constexpr bool kCoarse<__nv_bfloat16> = true;
+
+// F::forward(x...) or, where it takes numbers, F::forward(x..., numbers). For a coarse T
+// F::coarse(x...) if there is one.
+template <class F, class T, class... A>
 __device__ __forceinline__ auto call_forward(const Numbers& numbers, A... x) {
-  if constexpr (requires { F::forward(x..., numbers); })
+  if constexpr (kCoarse<T> && requires { F::coarse(x...); })
+    return F::coarse(x...);
+  else if constexpr (requires { F::forward(x..., numbers); })
     return F::forward(x..., numbers);
   else
     return F::forward(x...);

@@ -24,7 +24,9 @@ struct Extent {
   int shift[kMaxDims];
   long long numel;
   int rank;
-  int flat;  // of elementwise work: 1 where it is one dim and every operand lies along it
+  // Of elementwise work. flat: 1 where it is one dim and every operand lies along it. rows: 1 where
+  // it is two dims, and the offset of every vector in every operand has at most 31 bits.
+  int flat, rows;
 };
 
 // Plain numbers that a functor takes (add's alpha).

@@ -6,12 +6,17 @@
 namespace dev {
 
 #ifdef __CUDACC__
-// MUFU.EX2, MUFU.RCP and MUFU.SQRT alone, which no function of the math library gives: relative
-// errors of 2^-22, 2^-23 and 2^-23 (PTX ISA, ex2.approx, rcp.approx and sqrt.approx); subnormal
-// numbers are 0.
+// MUFU.EX2, MUFU.LG2, MUFU.RCP and MUFU.SQRT alone, which no function of the math library gives:
+// relative errors of 2^-22, 2^-22 (in [1/2, 2] an absolute one), 2^-23 and 2^-23 (PTX ISA,
+// ex2.approx, lg2.approx, rcp.approx and sqrt.approx); subnormal numbers are 0.
 __device__ __forceinline__ float fast_exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float fast_log2(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 __device__ __forceinline__ float fast_reciprocal(float x) {
@@ -47,6 +52,7 @@ __device__ __forceinline__ unsigned long long load_relaxed(unsigned long long* f
 }
 #else
 inline float fast_exp2(float x) { return ::exp2f(x); }
+inline float fast_log2(float x) { return ::log2f(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
 inline float fast_sqrt(float x) { return ::sqrtf(x); }
 inline float larger_or_nan(float a, float b) {

@@ -51,6 +51,10 @@ struct GeluErf {
     return g * fmaf(x, phi, x < 0 ? at.tail : 1.0f - at.tail);
   }
   static __device__ float bounded(float x) { return fabsf(x) > 15.0f ? 15.0f : fabsf(x); }
+  // max(x, 0) - |x| Q(|x|), where NaN stays in the first term and -0 stays -0.
+  static __device__ float coarse(float x) {
+    return dev::minus_times_tail(fminf(fabsf(x), 15.0f), dev::larger_or_nan(x, -0.0f));
+  }
 };
 
 // Hendrycks & Gimpel 2016: x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3).
@@ -64,6 +68,12 @@ struct GeluTanh {
     const A t = dev::tanh(inner(x));
     const A slope = A(0.79788456080286535588) * (A(1) + A(3 * 0.044715) * x * x);
     return g * A(0.5) * ((A(1) + t) + x * (A(1) - t * t) * slope);
+  }
+  // (1 + tanh u) / 2 = 1 / (1 + e^-2u).
+  static __device__ float coarse(float x) {
+    constexpr float kSlope = -2 * 0.79788456080286535588f * 1.44269504088896340736f;
+    const float power = x * fmaf(x * x, 0.044715f * kSlope, kSlope);
+    return x * dev::fast_reciprocal(1.0f + dev::fast_exp2(power));
   }
   template <class A>
   static __device__ A inner(A x) {
@@ -83,6 +93,18 @@ struct Sigmoid {
     const A e = dev::exp(x < A(0) ? x : -x);
     return g * ratio(e, (A(1) + e) * (A(1) + e));
   }
+  // 1 / (1 + e^-x) times 2^20 / 2^20: neither end of the range leaves the normal numbers before the
+  // last step.
+  static __device__ float coarse(float x) {
+    const float e = dev::fast_exp2(fmaf(x, -1.44269504088896340736f, -20.0f));
+    return 0x1p-20f * dev::fast_reciprocal(e + 0x1p-20f);
+  }
+  // (h / (1 + h^2))^2 with h = e^(-|x| / 2), which is not subnormal where its square is.
+  static __device__ float coarse_gradient(float x, float g) {
+    const float h = dev::fast_exp2(fabsf(x) * -0.72134752044448170368f);
+    const float root = h * dev::fast_reciprocal(fmaf(h, h, 1.0f));
+    return g * root * root;
+  }
   // a / b for a in [0, 1] and b in [1, 4]: the steps of a division that need no look at the range.
   static __device__ double ratio(double a, double b) { return a / b; }
   static __device__ float ratio(float a, float b) {
@@ -93,10 +115,13 @@ struct Sigmoid {
 };
 
 namespace dev {
-// F::gradient(x, g) or, where it takes numbers, F::gradient(x, g, numbers).
-template <class F, class A>
+// F::gradient(x, g) or, where it takes numbers, F::gradient(x, g, numbers). For a coarse T
+// F::coarse_gradient(x, g) if there is one.
+template <class F, class T, class A>
 __device__ __forceinline__ A call_gradient(const Numbers& numbers, A x, A g) {
-  if constexpr (requires { F::gradient(x, g, numbers); })
+  if constexpr (kCoarse<T> && requires { F::coarse_gradient(x, g); })
+    return F::coarse_gradient(x, g);
+  else if constexpr (requires { F::gradient(x, g, numbers); })
     return F::gradient(x, g, numbers);
   else
     return F::gradient(x, g);
@@ -123,7 +148,7 @@ __global__ void __launch_bounds__(dev::kThreads)
       dev::Acc<T> v[V];
       in[u].values(x, v);
 #pragma unroll
-      for (int j = 0; j < V; ++j) v[j] = dev::call_forward<F>(numbers, v[j]);
+      for (int j = 0; j < V; ++j) v[j] = dev::call_forward<F, T>(numbers, v[j]);
       dev::put_values<T, V>(y, at[u], v, count);
     });
   });
@@ -152,7 +177,7 @@ __global__ void __launch_bounds__(dev::kThreads)
       in[u].values(x, a);
       up[u].values(g, b);
 #pragma unroll
-      for (int j = 0; j < V; ++j) b[j] = dev::call_gradient<F>(numbers, a[j], b[j]);
+      for (int j = 0; j < V; ++j) b[j] = dev::call_gradient<F, T>(numbers, a[j], b[j]);
       dev::put_values<T, V>(gx, at[u], b, count);
     });
   });

@@ -11,7 +11,7 @@ struct Choice {
   __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
                                              const Strided& from, long long offset,
                                              long long count) {
-    splat = V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0;
+    splat = V > 1 && Turns::splats(extent, from);
     const auto* at = static_cast<const unsigned char*>(from.data) + offset;
     if (splat) {
       packet.clear();

@@ -89,6 +89,14 @@ bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std
   return true;
 }
 
+// Whether 31 bits hold where every vector of operand k begins.
+bool offsets_fit(const Dims& dims, std::size_t k) {
+  std::int64_t last = 0;
+  for (std::size_t d = 0; d < dims.count; ++d)
+    last += (dims.dim[d].size - 1) * dims.dim[d].strides[k];
+  return last < std::int64_t{1} << 31;
+}
+
 }  // namespace
 
 Strides broadcast_strides(const Tensor& tensor, const Shape& shape) {
@@ -138,11 +146,13 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given) {
   for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
   set_divisors(loop.extent);
   loop.extent.flat = dims.count == 1;
+  loop.extent.rows = dims.count == 2 && loop.extent.factor[1] != 0;
   for (std::size_t k = 0; k < operands.size(); ++k) {
     flame_params::Strided& s = loop.operands[k];
     if (operands[k].tensor().defined()) {
       s.data = operands[k].tensor().data();
       if (dims.back().strides[k] != loop.vector) loop.extent.flat = 0;
+      if (loop.extent.rows && !offsets_fit(dims, k)) loop.extent.rows = 0;
     }
     s.scalar = operands[k].number();
     for (std::size_t d = 0; d < dims.count; ++d) s.stride[d] = dims.dim[d].strides[k];
