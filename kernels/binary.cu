@@ -144,6 +144,12 @@ __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
   }
 }
 
+// Whether rows get a body of their own: a power takes too much of everything for that.
+template <class F>
+inline constexpr bool kRowsApart = true;
+template <>
+inline constexpr bool kRowsApart<Pow> = false;
+
 // V results in place of x. `number`: y is one number.
 template <class F, class T, class A, int V>
 __device__ __forceinline__ void forward_values(A (&x)[V], const A (&y)[V], bool number,
@@ -193,7 +199,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided y,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V, 1, true>(extent, [&](auto turns) {
+  dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
     dev::Lane<T, V> a[turns.times], b[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
@@ -224,7 +230,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V, 1, true>(extent, [&](auto turns) {
+  dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
     dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {

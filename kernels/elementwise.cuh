@@ -79,11 +79,11 @@ __device__ __forceinline__ void locate(const Turns&, const Extent& extent, long 
   if constexpr (Turns::flat) {
     ((static_cast<void>(operands), offset[k++] = index * V), ...);
   } else if constexpr (Turns::way == Way::kRows) {
-    const auto outer = (unsigned)((unsigned long long)(unsigned)index * extent.factor[1] >>
-                                  extent.shift[1]);
+    const auto outer =
+        (unsigned)((unsigned long long)(unsigned)index * extent.factor[1] >> extent.shift[1]);
     const unsigned at = (unsigned)index - outer * (unsigned)extent.size[1];
-    ((offset[k++] = (int)(outer * (unsigned)operands.stride[0] +
-                          at * (unsigned)operands.stride[1])),
+    ((offset[k++] =
+          (int)(outer * (unsigned)operands.stride[0] + at * (unsigned)operands.stride[1])),
      ...);
   } else {
     locate(extent, index, offset, operands...);
@@ -226,8 +226,9 @@ __device__ __forceinline__ void by_block(const Extent& extent, Body body) {
 }
 
 // Whether results are rounded to so few digits (bfloat16's 8) that a functor may be off by 2^-16 of
-// the result before: a rounding is off by at most 2^-8 / (1 + 2^-8) of what it rounds, and its bound
-// is 2^-8. Half types are bound by instructions, not by bytes. float16's 11 digits leave 2^-22.
+// the result before: a rounding is off by at most 2^-8 / (1 + 2^-8) of what it rounds, and its
+// bound is 2^-8. Half types are bound by instructions, not by bytes. float16's 11 digits leave
+// 2^-22.
 template <class T>
 inline constexpr bool kCoarse = false;
 template <>
