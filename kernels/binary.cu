@@ -200,7 +200,8 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided y,
                    const __grid_constant__ flame_params::Numbers numbers) {
   dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
-    dev::Lane<T, V> a[turns.times], b[turns.times];
+    dev::Lane<T, V, false> a[turns.times];
+    dev::Lane<T, V> b[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[3] = {};
@@ -231,7 +232,8 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
   dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
-    dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
+    dev::Lane<T, V, false> up[turns.times];
+    dev::Lane<T, V> a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[5] = {};

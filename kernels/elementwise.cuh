@@ -124,16 +124,19 @@ __device__ __forceinline__ void put(const Strided& to, long long offset, const V
   }
 }
 
-// An operand's V elements: as stored, one that stands for all of them, or a number.
-template <class T, int V>
+// An operand's V elements: as stored, one that stands for all of them, or (kNumbers) a number.
+template <class T, int V, bool kNumbers = true>
 struct Lane : Packet<T, V> {
+  static __device__ __forceinline__ bool is_number(const Strided& from) {
+    return kNumbers && from.data == nullptr;
+  }
   bool splat;
   template <class Turns>
   __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
                                              const Strided& from, long long offset,
                                              long long count) {
     splat = V > 1 && Turns::splats(extent, from);
-    if (from.data == nullptr) return;
+    if (is_number(from)) return;
     const T* at = static_cast<const T*>(from.data) + offset;
     if (splat) {
       this->clear();
@@ -148,11 +151,11 @@ struct Lane : Packet<T, V> {
   }
   // As accumulator values: a number stays unrounded.
   __device__ __forceinline__ Acc<T> get(const Strided& from, int j) const {
-    return from.data == nullptr ? Acc<T>(from.scalar) : this->value(splat ? 0 : j);
+    return is_number(from) ? Acc<T>(from.scalar) : this->value(splat ? 0 : j);
   }
   __device__ __forceinline__ void values(const Strided& from, Acc<T>* out) const {
-    if (from.data == nullptr || splat) {
-      const Acc<T> one = from.data == nullptr ? Acc<T>(from.scalar) : this->value(0);
+    if (is_number(from) || splat) {
+      const Acc<T> one = is_number(from) ? Acc<T>(from.scalar) : this->value(0);
 #pragma unroll
       for (int j = 0; j < V; ++j) out[j] = one;
     } else {
@@ -214,25 +217,20 @@ template <int V, int kTimes = kUnroll, bool kRows = false, class Body>
 __device__ __forceinline__ void by_block(const Extent& extent, Body body) {
   const long long begin = (long long)blockIdx.x * (kThreads * kTimes);
   const long long first = begin + threadIdx.x;
-  const bool complete = (begin + kThreads * kTimes) * V <= extent.numel;
-  if (extent.flat && complete) {
+  const auto complete = [&] { return (begin + kThreads * kTimes) * V <= extent.numel; };
+  if (extent.flat && complete()) {
     body(Turns<Way::kFlat, kTimes>{first});
-  } else if (kRows && extent.rows && complete) {
-    if constexpr (kRows) body(Turns<Way::kRows, kTimes>{first});
-  } else {
-#pragma unroll 1
-    for (int u = 0; u < kTimes; ++u) body(Turns<Way::kAny, 1>{first + u * kThreads});
+    return;
   }
+  if constexpr (kRows) {
+    if (extent.rows && complete()) {
+      body(Turns<Way::kRows, kTimes>{first});
+      return;
+    }
+  }
+#pragma unroll 1
+  for (int u = 0; u < kTimes; ++u) body(Turns<Way::kAny, 1>{first + u * kThreads});
 }
-
-// Whether results are rounded to so few digits (bfloat16's 8) that a functor may be off by 2^-16 of
-// the result before: a rounding is off by at most 2^-8 / (1 + 2^-8) of what it rounds, and its
-// bound is 2^-8. Half types are bound by instructions, not by bytes. float16's 11 digits leave
-// 2^-22.
-template <class T>
-inline constexpr bool kCoarse = false;
-template <>
-inline constexpr bool kCoarse<__nv_bfloat16> = true;
 
 // F::forward(x...) or, where it takes numbers, F::forward(x..., numbers). For a coarse T
 // F::coarse(x...) if there is one.

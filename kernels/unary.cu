@@ -1,6 +1,8 @@
 // y = f(x) element by element. A functor states forward(x) and gradient(x, g) = g * f'(x), both in
 // the accumulator type; a functor with numbers takes them last. The row in lib/ops/unary.cpp says
-// whether gradient is given the input or the output as its x.
+// whether gradient is given the input or the output as its x. A functor may also state coarse(x)
+// and coarse_gradient(x, g) for types of few digits (dev::kCoarse), in as few operations as those
+// need.
 #include "elementwise.cuh"
 #include "math.cuh"
 #include "normal_tail.cuh"
@@ -53,7 +55,7 @@ struct GeluErf {
   static __device__ float bounded(float x) { return fabsf(x) > 15.0f ? 15.0f : fabsf(x); }
   // max(x, 0) - |x| Q(|x|), where NaN stays in the first term and -0 stays -0.
   static __device__ float coarse(float x) {
-    return dev::minus_times_tail(fminf(fabsf(x), 15.0f), dev::larger_or_nan(x, -0.0f));
+    return dev::minus_times_tail(fminf(x, 15.0f), dev::larger_or_nan(x, -0.0f));
   }
 };
 
@@ -136,7 +138,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Numbers numbers) {
   dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> in[turns.times];
+    dev::Lane<T, V, false> in[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[2] = {};
@@ -163,7 +165,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Numbers numbers) {
   dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> in[turns.times], up[turns.times];
+    dev::Lane<T, V, false> in[turns.times], up[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[3] = {};

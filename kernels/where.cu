@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Strided condition) {
   dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> up[turns.times];
+    dev::Lane<T, V, false> up[turns.times];
     dev::Choice<V> chosen[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
