@@ -30,7 +30,8 @@ __device__ __forceinline__ NormalTail normal_tail(float x) {
 
 // from - |x| Q(|x|) for x up to 15, to within 2^-16 of either term: with t = 1 / (|x| + 3.25) t times
 // a polynomial of degree 5 in t, with a relative error of 4.6e-6. The density is computed times
-// 2^20, so that it is not subnormal where the product is not. NaN for x = -inf, as inf * 0.
+// 2^20, so that it is not subnormal where the product is not, and p times 2^-20, which would be no
+// good to an x that is tiny itself. NaN for x = -inf, as inf * 0.
 __device__ __forceinline__ float minus_times_tail(float x, float from) {
   constexpr float kUnit = 0x1p-20f;
   const float t = fast_reciprocal(fabsf(x) + 3.25f);
@@ -42,7 +43,7 @@ __device__ __forceinline__ float minus_times_tail(float x, float from) {
   p = fmaf(p, t, 3.997254927e-01f * kUnit);
   // log2(e) / 2.
   const float density = fast_exp2(fmaf(x * -0.72134752044448170368f, x, 20.0f));
-  return fmaf(density, -(fabsf(x) * (p * t)), from);
+  return fmaf(fabsf(x) * density, -(p * t), from);
 }
 
 }  // namespace dev
