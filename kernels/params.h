@@ -86,6 +86,13 @@ struct Philox {
   unsigned long long seed, offset;
 };
 
+// A range that 64-bit numbers are taken modulo: see kernels/remainder.cuh.
+struct Range {
+  unsigned long long size, reciprocal;  // above 0; floor((2^64 - 1) / size)
+  double inverse;                       // 1 / size, in units of 2^-51
+  unsigned fold;                        // 2^32 mod size
+};
+
 // C = alpha * A * B + beta * C for `batch` matrices: A (m, k), B (k, n), C (m, n) with column
 // stride
 // 1. Strides in elements; a batch stride of 0 repeats a matrix.

@@ -185,19 +185,16 @@ __device__ __forceinline__ void integers(typename Stored<T>::type* out,
 }
 }  // namespace dev
 
-// range: high - low, above 0; reciprocal: floor((2^64 - 1) / range). Memory traffic: numel *
-// sizeof(T).
+// low + z mod range. Memory traffic: numel * sizeof(T).
 template <class T>
 __global__ void __launch_bounds__(256)
     random_integers(typename dev::Stored<T>::type* out,
                     const __grid_constant__ flame_params::Philox start, const long long low,
-                    const unsigned long long range, const unsigned long long reciprocal,
-                    const long long numel) {
-  const dev::AnyRange any = {range, reciprocal};
-  if (range <= 0x10000)
-    dev::integers<T>(out, start, low, dev::ShortRange(any), numel);
+                    const __grid_constant__ flame_params::Range range, const long long numel) {
+  if (range.size <= 0x10000)
+    dev::integers<T>(out, start, low, dev::ShortRange(range), numel);
   else
-    dev::integers<T>(out, start, low, any, numel);
+    dev::integers<T>(out, start, low, dev::AnyRange(range), numel);
 }
 
 EXPORT_FLOATING(random, Uniform)

@@ -11,7 +11,9 @@ __device__ __forceinline__ unsigned long long join(unsigned high, unsigned low) 
 
 // z mod range.
 struct AnyRange {
-  unsigned long long range, reciprocal;  // floor((2^64 - 1) / range)
+  unsigned long long range, reciprocal;
+  __device__ __forceinline__ explicit AnyRange(const flame_params::Range& r)
+      : range(r.size), reciprocal(r.reciprocal) {}
   // z / range is above the estimate of the quotient by less than 2, so that at most one more range
   // fits.
   __device__ __forceinline__ unsigned long long operator()(unsigned high, unsigned low) const {
@@ -24,12 +26,9 @@ struct AnyRange {
 // The same for a range up to 2^16. With fold = 2^32 mod range, high * fold + low has the same rest
 // and at most 48 bits; once more, and at most 33; once more, and it fits a word. Then as above.
 struct SmallRange {
-  unsigned range, reciprocal, fold;  // floor((2^32 - 1) / range), 2^32 mod range
-  __device__ __forceinline__ explicit SmallRange(const AnyRange& any)
-      : range(unsigned(any.range)), reciprocal(unsigned(any.reciprocal >> 32)) {
-    fold = ~0u - reciprocal * range + 1;
-    fold = fold == range ? 0 : fold;
-  }
+  unsigned range, reciprocal, fold;
+  __device__ __forceinline__ explicit SmallRange(const flame_params::Range& r)
+      : range(unsigned(r.size)), reciprocal(unsigned(r.reciprocal >> 32)), fold(r.fold) {}
   __device__ __forceinline__ unsigned long long operator()(unsigned high, unsigned low) const {
     const unsigned long long once = (unsigned long long)high * fold + low;
     const unsigned long long twice = (once >> 32) * fold + unsigned(once);
@@ -46,15 +45,14 @@ struct SmallRangeByDouble {
   static constexpr int kHighWord = 0x43380000;  // of the origin
   double range, inverse, fold, from_fold, from_inverse;
   unsigned whole;
-  __device__ __forceinline__ explicit SmallRangeByDouble(const AnyRange& any) {
-    const SmallRange small(any);
-    whole = small.range;
-    range = double(whole);
-    inverse = (1 / range + 3) - 3;  // in units of 2^-51, so that the origin times it is an integer
-    fold = double(small.fold);
-    from_fold = -kOrigin * fold;
-    from_inverse = kOrigin - kOrigin * inverse;
-  }
+  // The inverse is such that the origin times it is an integer.
+  __device__ __forceinline__ explicit SmallRangeByDouble(const flame_params::Range& r)
+      : range(double(unsigned(r.size))),
+        inverse(r.inverse),
+        fold(double(r.fold)),
+        from_fold(-kOrigin * fold),
+        from_inverse(kOrigin - kOrigin * inverse),
+        whole(unsigned(r.size)) {}
   // All products and sums are exact but the quotient's, which is rounded to an integer that is off
   // by less than 0.6: what rests is above -range and below range.
   __device__ __forceinline__ unsigned long long operator()(unsigned high, unsigned low) const {

@@ -129,6 +129,12 @@ std::vector<Tensor> random_forward(OpContext& context, std::span<const Tensor>,
   return {out};
 }
 
+// How kernels take numbers modulo `size`. A sum with 3 has no digits below 2^-51.
+flame_params::Range range_of(unsigned long long size) {
+  return {size, ~0ull / size, 1 / static_cast<double>(size) + 3 - 3,
+          static_cast<unsigned>((1ull << 32) % size)};
+}
+
 std::vector<TensorDesc> randint_infer(Descs, const Attrs& attrs) {
   const DType dtype = dtype_argument("randint", attrs);
   const std::int64_t low = attrs.get_int("low"), high = attrs.get_int("high");
@@ -147,11 +153,10 @@ std::vector<Tensor> randint_forward(OpContext& context, std::span<const Tensor>,
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
   const long long low = attrs.get_int("low");
-  const unsigned long long range =
-      static_cast<unsigned long long>(attrs.get_int("high")) - static_cast<unsigned long long>(low);
+  const auto range = range_of(static_cast<unsigned long long>(attrs.get_int("high")) -
+                              static_cast<unsigned long long>(low));
   launch(context.device(), {"random.cu", expression("random_integers", out.dtype())},
-         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), low, range,
-         ~0ull / range, n);
+         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), low, range, n);
   return {out};
 }
 

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "conformance/sim/tests/device.h"
+#include "kernels/params.h"
 
 namespace flame::sim {
 namespace {
@@ -42,7 +43,9 @@ TEST(Remainder, EveryWayGivesTheRest) {
     Array<Word> h(device, high, "high"), l(device, low, "low");
     Array<unsigned long long> results(device, 3 * n, "results");
     device.launch("remainders.cu", "remainders", {4}, {64}, 0, h.data(), l.data(),
-                  static_cast<unsigned long long>(range), results.data(), n);
+                  flame_params::Range{range, ~0ull / range, 1 / static_cast<double>(range) + 3 - 3,
+                                      static_cast<unsigned>((std::uint64_t{1} << 32) % range)},
+                  results.data(), n);
     const auto got = results.read();
     for (int way = 0; way < 3; ++way)
       for (int i = 0; i < n; ++i)
