@@ -143,10 +143,10 @@ struct Pow {
       for (int j = 0; j < V; ++j) {
         const float log = dev::fast_log2(x[j]), power = y[j] * log;
         const float less = fmaf(y[j], log, -log);  // (y - 1) log2 x
-        by_x[j] = g[j] * (y[j] * dev::fast_exp2(less));
+        by_x[j] = y[j] == 0 ? 0 : g[j] * (y[j] * dev::fast_exp2(less));
         if (kBoth) by_y[j] = g[j] * (dev::fast_exp2(power) * (log * 0.69314718055994530942f));
         const bool good = (fabsf(power) < dev::kCoarsePower) & (fabsf(less) < dev::kCoarsePower) &
-                          (fabsf(y[j]) < dev::kFewTimes) & (y[j] != 0);
+                          (fabsf(y[j]) < dev::kFewTimes);
         left &= ~(unsigned(good) << j);
       }
     } else if constexpr (sizeof(A) == 4) {
