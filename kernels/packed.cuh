@@ -108,4 +108,18 @@ __device__ __forceinline__ void write(T* to, const Packet<T, V>& packet, long lo
   }
 }
 
+// Element j of values that stay in registers.
+template <class A, int V>
+__device__ __forceinline__ A element(const A (&values)[V], int j) {
+  A out = values[0];
+#pragma unroll
+  for (int k = 1; k < V; ++k) out = j == k ? values[k] : out;
+  return out;
+}
+template <class A, int V>
+__device__ __forceinline__ void set_element(A (&values)[V], int j, A value) {
+#pragma unroll
+  for (int k = 0; k < V; ++k) values[k] = j == k ? value : values[k];
+}
+
 }  // namespace dev

@@ -3,6 +3,7 @@
 // proportion below) and 4 of the hardware's 2^x; the math library's powf has 8.
 #pragma once
 #include "math.cuh"
+#include "packed.cuh"
 #include "ptx.cuh"
 
 namespace dev {
@@ -45,20 +46,6 @@ __device__ __forceinline__ float power(const Log2& log, float y, bool& good) {
   const float x = fast_exp2(product - (whole - kWhole) + low);
   good = good && fabsf(product) < 125.0f;
   return __uint_as_float(__float_as_uint(x) + (__float_as_uint(whole) << 23));
-}
-
-// Element j of values that stay in registers.
-template <class A, int V>
-__device__ __forceinline__ A element(const A (&values)[V], int j) {
-  A out = values[0];
-#pragma unroll
-  for (int k = 1; k < V; ++k) out = j == k ? values[k] : out;
-  return out;
-}
-template <class A, int V>
-__device__ __forceinline__ void set_element(A (&values)[V], int j, A value) {
-#pragma unroll
-  for (int k = 0; k < V; ++k) values[k] = j == k ? value : values[k];
 }
 
 // For results that are rounded to 8 digits: within 2^-16 of x^y by the hardware's logarithm, as
