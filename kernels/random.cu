@@ -58,7 +58,9 @@ __device__ __forceinline__ Words philox(unsigned long long seed, unsigned long l
 }  // namespace dev
 
 namespace dev {
-inline constexpr int kRandomUnroll = 4;  // 16-byte vectors of a thread; lib/ops/creation.cpp agrees
+// 16-byte vectors of a thread; lib/ops/creation.cpp agrees. The way to the first one is shared by
+// all, which matters where numbers take longer to make than to write.
+inline constexpr int kFewVectors = 4, kManyVectors = 8;
 // The first k bits of a word, k <= 11, as a fraction, exactly: one shift puts them into the last
 // bits of 2^23, which costs less than a conversion of integers.
 template <int k>
@@ -69,9 +71,11 @@ __device__ __forceinline__ float fraction(unsigned word) {
 }
 }  // namespace dev
 
-// Each distribution states kPerCounter<T> and values<T>(words, out[kPerCounter<T>]), not yet
-// rounded to T.
+// Each distribution states kPerCounter<T>, kVectors<T>, and values<T>(words, out[kPerCounter<T>]),
+// not yet rounded to T.
 struct Uniform {
+  template <class T>
+  static constexpr int kVectors = sizeof(T) == 2 ? dev::kManyVectors : dev::kFewVectors;
   template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
   template <class T>
@@ -91,6 +95,8 @@ struct Uniform {
 
 struct Normal {
   template <class T>
+  static constexpr int kVectors = dev::kManyVectors;
+  template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
   template <class T>
   static __device__ void values(const dev::Words& x, dev::Acc<T>* out) {
@@ -108,19 +114,19 @@ namespace dev {
 // how many of them are there, and words(j) of the vector's j-th counter. Where all of a block is
 // there and no counter carries into its high word, that word is the block's, a thread's first
 // products are as far apart as its counters, and nothing stands between one vector and the next.
-template <int V, int kPer, int kTogether, class Make>
+template <int V, int kPer, int kVectors, int kTogether, class Make>
 __device__ __forceinline__ void for_counters(const flame_params::Philox& start, long long numel,
                                              Make make) {
   constexpr int kThreads = 256, kCounters = V / kPer;
-  const long long begin = (long long)blockIdx.x * (kThreads * kRandomUnroll * V);
+  const long long begin = (long long)blockIdx.x * (kThreads * kVectors * V);
   const unsigned long long counter = start.offset + (unsigned long long)(begin / kPer);
   const unsigned low = unsigned(counter), high = unsigned(counter >> 32);
-  constexpr unsigned kOfBlock = kThreads * kRandomUnroll * kCounters;
-  if (begin + kThreads * kRandomUnroll * V <= numel && low <= ~0u - kOfBlock) {
+  constexpr unsigned kOfBlock = kThreads * kVectors * kCounters;
+  if (begin + kThreads * kVectors * V <= numel && low <= ~0u - kOfBlock) {
     const unsigned long long first =
         (low + threadIdx.x * kCounters) * (unsigned long long)kMultiplier0;
 #pragma unroll kTogether
-    for (int u = 0; u < kRandomUnroll; ++u) {
+    for (int u = 0; u < kVectors; ++u) {
       const unsigned at = threadIdx.x + u * kThreads;
       make(begin + at * V, (long long)V, [&](int j) {
         return philox(start.seed,
@@ -130,7 +136,7 @@ __device__ __forceinline__ void for_counters(const flame_params::Philox& start, 
     }
   } else {
 #pragma unroll 1
-    for (int u = 0; u < kRandomUnroll; ++u) {
+    for (int u = 0; u < kVectors; ++u) {
       const unsigned at = threadIdx.x + u * kThreads;
       const long long i = begin + at * V;
       if (i >= numel) return;
@@ -149,7 +155,8 @@ template <class D, class T>
 __global__ void __launch_bounds__(256)
     random(T* out, const __grid_constant__ flame_params::Philox start, const long long numel) {
   constexpr int kPer = D::template kPerCounter<T>, V = dev::kVec<T>;
-  dev::for_counters<V, kPer, dev::kRandomUnroll>(
+  constexpr int kVectors = D::template kVectors<T>, kTogether = sizeof(T) == 8 ? 2 : kVectors;
+  dev::for_counters<V, kPer, kVectors, kTogether>(
       start, numel, [&](long long i, long long count, auto words) {
         dev::Acc<T> values[V];
 #pragma unroll
@@ -167,7 +174,7 @@ __device__ __forceinline__ void integers(typename Stored<T>::type* out,
                                          const Range& range, long long numel) {
   using S = typename Stored<T>::type;
   constexpr int V = kVec<S>;
-  for_counters<V, 2, (V > 2 ? 1 : kRandomUnroll)>(
+  for_counters<V, 2, kManyVectors, (V > 2 ? 1 : kManyVectors)>(
       start, numel, [&](long long i, long long count, auto words) {
         Packet<S, V> packet;
         packet.clear();

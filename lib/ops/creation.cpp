@@ -19,7 +19,8 @@ using Descs = std::span<const TensorDesc>;
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kArangeUnroll = 4;  // dev::kArangeUnroll of kernels/fill.cu
-constexpr unsigned kRandomUnroll = 4;  // dev::kRandomUnroll of kernels/random.cu
+// Of kernels/random.cu.
+constexpr unsigned kFewVectors = 4, kManyVectors = 8;
 
 Constant constant(const AttrValue& value) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return {static_cast<double>(*i), *i, 1};
@@ -123,9 +124,10 @@ std::vector<Tensor> random_forward(OpContext& context, std::span<const Tensor>,
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
+  const unsigned vectors = kNormal || size_of(out.dtype()) == 2 ? kManyVectors : kFewVectors;
   launch(context.device(),
          {"random.cu", expression("random", kNormal ? "Normal" : "Uniform", out.dtype())},
-         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), n);
+         blocks_for(out, vectors), {kThreads}, 0, out.data(), philox(attrs), n);
   return {out};
 }
 
@@ -156,7 +158,7 @@ std::vector<Tensor> randint_forward(OpContext& context, std::span<const Tensor>,
   const auto range = range_of(static_cast<unsigned long long>(attrs.get_int("high")) -
                               static_cast<unsigned long long>(low));
   launch(context.device(), {"random.cu", expression("random_integers", out.dtype())},
-         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), low, range, n);
+         blocks_for(out, kManyVectors), {kThreads}, 0, out.data(), philox(attrs), low, range, n);
   return {out};
 }
 
