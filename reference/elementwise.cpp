@@ -55,6 +55,8 @@ std::vector<ShapePair> broadcast_shapes() {
       {"same", {1025}, {1025}},
       {"matrix_row", {9, 33}, {33}},
       {"matrix_column", {33, 31}, {33, 1}},
+      {"rows_of_vectors", {40, 264}, {264}},
+      {"columns_of_vectors", {40, 264}, {40, 1}},
       {"outer", {7, 1}, {1, 129}},
       {"inner_ones", {3, 1, 5}, {4, 1}},
       {"scalar_right", {257}, {}},
