@@ -28,10 +28,10 @@ __device__ __forceinline__ NormalTail normal_tail(float x) {
   return {half, p * t * half * half};
 }
 
-// from - |x| Q(|x|) for x up to 15, to within 2^-16 of either term: with t = 1 / (|x| + 3.25) t times
-// a polynomial of degree 5 in t, with a relative error of 4.6e-6. The density is computed times
-// 2^20, so that it is not subnormal where the product is not, and p times 2^-20, which would be no
-// good to an x that is tiny itself. NaN for x = -inf, as inf * 0.
+// from - |x| Q(|x|) for x up to 15, to within 2^-16 of either term: with t = 1 / (|x| + 3.25) t
+// times a polynomial of degree 5 in t, with a relative error of 4.6e-6. The density is computed
+// times 2^20, so that it is not subnormal where the product is not, and p times 2^-20, which would
+// be no good to an x that is tiny itself. NaN for x = -inf, as inf * 0.
 __device__ __forceinline__ float minus_times_tail(float x, float from) {
   constexpr float kUnit = 0x1p-20f;
   const float t = fast_reciprocal(fabsf(x) + 3.25f);
