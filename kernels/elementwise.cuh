@@ -33,7 +33,7 @@ __device__ __forceinline__ long long quotient(const Extent& extent, int d, long 
 // How a block finds its vectors, which are all complete but with kAny.
 enum class Way {
   kFlat,  // the extent is flat
-  kRows,  // it has two dims, and 31 bits hold every offset
+  kRows,  // it has three dims, and 31 bits hold every offset
   kAny,
 };
 // Vectors `first`, first + kThreads, ... of a thread.
@@ -44,22 +44,32 @@ struct Turns {
   static constexpr bool flat = kWay == Way::kFlat, complete = kWay != Way::kAny;
   // Whether an operand stands for many elements of a vector.
   static __device__ __forceinline__ bool splats(const Extent& extent, const Strided& operand) {
-    return !flat && operand.stride[kWay == Way::kRows ? 1 : extent.rank - 1] == 0;
+    return !flat && operand.stride[kWay == Way::kRows ? 2 : extent.rank - 1] == 0;
   }
   long long first;
 };
 
-// Adds to each offset where vector number `index` begins in its operand.
+// Sets each offset to where vector number `index` begins in its operand, of an extent of rows: all
+// that is read has a fixed place. A loop over dims would wait for each of its sizes and strides.
+template <class... Operands>
+__device__ __forceinline__ void locate_rows(const Extent& extent, long long index,
+                                            long long* offset, const Operands&... operands) {
+  const auto over = [&](int d, unsigned n) {
+    return (unsigned)((unsigned long long)n * extent.factor[d] >> extent.shift[d]);
+  };
+  const unsigned row = over(2, (unsigned)index), outer = over(1, row);
+  const unsigned at = (unsigned)index - row * (unsigned)extent.size[2];
+  const unsigned middle = row - outer * (unsigned)extent.size[1];
+  int k = 0;
+  ((offset[k++] = (int)(outer * (unsigned)operands.stride[0] +
+                        middle * (unsigned)operands.stride[1] + at * (unsigned)operands.stride[2])),
+   ...);
+}
+// Likewise of any extent; offsets are 0 before.
 template <class... Operands>
 __device__ __forceinline__ void locate(const Extent& extent, long long index, long long* offset,
                                        const Operands&... operands) {
-  if (extent.rank == 2 && extent.factor[1] != 0) {  // rows: all that is read has a fixed place
-    const auto outer = (unsigned)quotient(extent, 1, index);
-    const unsigned at = (unsigned)index - outer * (unsigned)extent.size[1];
-    int k = 0;
-    ((offset[k++] += outer * operands.stride[0] + at * operands.stride[1]), ...);
-    return;
-  }
+  if (extent.rows) return locate_rows(extent, index, offset, operands...);
 #pragma unroll 1
   for (int d = extent.rank - 1; d > 0; --d) {
     const long long outer = quotient(extent, d, index);
@@ -75,16 +85,11 @@ __device__ __forceinline__ void locate(const Extent& extent, long long index, lo
 template <int V, class Turns, class... Operands>
 __device__ __forceinline__ void locate(const Turns&, const Extent& extent, long long index,
                                        long long* offset, const Operands&... operands) {
-  int k = 0;
   if constexpr (Turns::flat) {
+    int k = 0;
     ((static_cast<void>(operands), offset[k++] = index * V), ...);
   } else if constexpr (Turns::way == Way::kRows) {
-    const auto outer =
-        (unsigned)((unsigned long long)(unsigned)index * extent.factor[1] >> extent.shift[1]);
-    const unsigned at = (unsigned)index - outer * (unsigned)extent.size[1];
-    ((offset[k++] =
-          (int)(outer * (unsigned)operands.stride[0] + at * (unsigned)operands.stride[1])),
-     ...);
+    locate_rows(extent, index, offset, operands...);
   } else {
     locate(extent, index, offset, operands...);
   }
@@ -148,6 +153,10 @@ struct Lane : Packet<T, V> {
   __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
     fetch_from(Turns<Way::kAny, 1>(), extent, from, offset, count);
+  }
+  // Of a half type and from memory: elements 2 i and 2 i + 1.
+  __device__ __forceinline__ unsigned word(int i) const {
+    return splat ? (this->raw.v[0] & 0xffffu) * 0x10001u : this->raw.v[i];
   }
   // As accumulator values: a number stays unrounded.
   __device__ __forceinline__ Acc<T> get(const Strided& from, int j) const {
