@@ -196,6 +196,17 @@ struct SumOfGradient<Add, 1> : dev::Summed {
   }
 };
 
+// Both gradients by one pass over g and the operand that was not broadcast; the sum has the same
+// bits as alone, as its order is the same.
+template <class F, int side>
+struct SumAndGradient : SumOfGradient<F, side> {
+  static constexpr bool kEach = true;
+  template <class A>
+  static __device__ A each(A g, A other, A own, const flame_params::Numbers& numbers) {
+    return dev::gradient<F, 1 - side>(side == 0 ? own : other, side == 0 ? other : own, g, numbers);
+  }
+};
+
 #define EXPORT_BINARY_OF(F, T, V)      \
   DEV_EXPORT(binary_forward<F, T, V>)  \
   DEV_EXPORT(binary_forward<F, T, 1>)  \
@@ -218,6 +229,8 @@ EXPORT_BINARY(Pow)
 #define EXPORT_SUM_OF_GRADIENT(...)         \
   EXPORT_REDUCE(SumOfGradient<__VA_ARGS__>) \
   EXPORT_REDUCE_VECTORS(SumOfGradient<__VA_ARGS__>)
+EXPORT_REDUCE_VECTORS(SumAndGradient<Add, 1>)
+EXPORT_REDUCE_VECTORS(SumAndGradient<Mul, 0>)
 EXPORT_SUM_OF_GRADIENT(Add, 1)
 EXPORT_SUM_OF_GRADIENT(Mul, 0)
 EXPORT_SUM_OF_GRADIENT(Div, 0)

@@ -25,7 +25,7 @@ struct Extent {
   long long numel;
   int rank;
   // Of elementwise work. flat: 1 where it is one dim and every operand lies along it. rows: 1 where
-  // it is two dims, and the offset of every vector in every operand has at most 31 bits.
+  // it is three dims, and the offset of every vector in every operand has at most 31 bits.
   int flat, rows;
 };
 
@@ -74,9 +74,9 @@ struct ReduceOperand {
 struct Reduction {
   Extent kept, reduced;
   ReduceOperand in[3];
+  void* each;       // an Op's result for each term: it lies as in[0] does
   double divisor;   // of the total (mean)
   Numbers numbers;  // of the functor whose terms are summed
-  long long chunk;  // steps along the reduced dims that one split takes
   int splits;       // more than 1: partial results, [split][output]
   int columns;      // 1: adjacent threads take adjacent outputs; 0: adjacent reduced elements
 };
