@@ -5,6 +5,7 @@
 // (SumOfGradient).
 #include "math.cuh"
 #include "power.cuh"
+#include "quotient.cuh"
 #include "reduce.cuh"
 
 // x + alpha y.
@@ -38,53 +39,6 @@ struct Mul {
   }
 };
 
-struct Div {
-  template <class A>
-  static __device__ A forward(A x, A y) {
-    return x / y;
-  }
-  template <class A>
-  static __device__ A gradient_x(A, A y, A g) {
-    return g / y;
-  }
-  // Not x / y^2: y^2 may overflow or vanish where the quotient does not.
-  template <class A>
-  static __device__ A gradient_y(A x, A y, A g) {
-    return -g * ((x / y) / y);
-  }
-};
-
-// A rounded quotient is flat: its gradient is 0.
-struct Flat {
-  template <class A>
-  static __device__ A gradient_x(A, A, A) {
-    return A(0);
-  }
-  template <class A>
-  static __device__ A gradient_y(A, A, A) {
-    return A(0);
-  }
-};
-struct DivTrunc : Flat {
-  template <class A>
-  static __device__ A forward(A x, A y) {
-    return dev::trunc(x / y);
-  }
-};
-// The floor of the exact quotient, as Python's //: the rounded quotient can be one too large.
-struct DivFloor : Flat {
-  template <class A>
-  static __device__ A forward(A x, A y) {
-    if (y == A(0)) return x / y;
-    const A remainder = dev::fmod(x, y);
-    A quotient = (x - remainder) / y;
-    if (remainder != A(0) && (y < A(0)) != (remainder < A(0))) quotient -= A(1);
-    if (quotient == A(0)) return x / y < A(0) ? A(-0.0) : A(0);
-    const A whole = dev::floor(quotient);
-    return quotient - whole > A(0.5) ? whole + A(1) : whole;
-  }
-};
-
 namespace dev {
 // The gradient of operand `side` (0: x, 1: y).
 template <class F, int side, class A>
@@ -102,15 +56,21 @@ __device__ __forceinline__ A gradient(A x, A y, A g, const Numbers& numbers) {
   }
 }
 
+// Whether rows get a body of their own: a power takes too much of everything for that.
+template <class F>
+inline constexpr bool kRowsApart = true;
+template <>
+inline constexpr bool kRowsApart<Pow> = false;
+
 // V results in place of x. `number`: y is one number.
-template <class F, class A, int V>
+template <class F, class T, class A, int V>
 __device__ __forceinline__ void forward_values(A (&x)[V], const A (&y)[V], bool number,
                                                const Numbers& numbers) {
-  if constexpr (requires { F::forward_all(x, y, number); }) {
-    F::forward_all(x, y, number);
+  if constexpr (requires { F::template forward_all<kCoarse<T>>(x, y, number); }) {
+    F::template forward_all<kCoarse<T>>(x, y, number);
   } else {
 #pragma unroll
-    for (int j = 0; j < V; ++j) x[j] = call_forward<F>(numbers, x[j], y[j]);
+    for (int j = 0; j < V; ++j) x[j] = call_forward<F, T>(numbers, x[j], y[j]);
   }
 }
 
@@ -120,11 +80,11 @@ __device__ __forceinline__ void put_gradients(const Strided& gx, const Strided& 
                                               const long long* at, Acc<T> (&x)[V], Acc<T> (&y)[V],
                                               const Acc<T> (&g)[V], bool number,
                                               const Numbers& numbers, long long count) {
-  if constexpr (requires { F::template gradient_all<true>(x, y, g, number); }) {
+  if constexpr (requires { F::template gradient_all<true, kCoarse<T>>(x, y, g, number); }) {
     if (gy.data == nullptr)
-      F::template gradient_all<false>(x, y, g, number);
+      F::template gradient_all<false, kCoarse<T>>(x, y, g, number);
     else
-      F::template gradient_all<true>(x, y, g, number);
+      F::template gradient_all<true, kCoarse<T>>(x, y, g, number);
     if (gx.data != nullptr) put_values<T, V>(gx, at[0], x, count);
     if (gy.data != nullptr) put_values<T, V>(gy, at[1], y, count);
   } else {
@@ -151,8 +111,9 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided x,
                    const __grid_constant__ flame_params::Strided y,
                    const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> a[turns.times], b[turns.times];
+  dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
+    dev::Lane<T, V, false> a[turns.times];
+    dev::Lane<T, V> b[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[3] = {};
@@ -165,7 +126,7 @@ __global__ void __launch_bounds__(dev::kThreads)
       dev::Acc<T> p[V], q[V];
       a[u].values(x, p);
       b[u].values(y, q);
-      dev::forward_values<F>(p, q, y.data == nullptr, numbers);
+      dev::forward_values<F, T>(p, q, y.data == nullptr, numbers);
       dev::put_values<T, V>(out, at[u], p, count);
     });
   });
@@ -182,8 +143,9 @@ __global__ void __launch_bounds__(dev::kThreads)
                     const __grid_constant__ flame_params::Strided x,
                     const __grid_constant__ flame_params::Strided y,
                     const __grid_constant__ flame_params::Numbers numbers) {
-  dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> up[turns.times], a[turns.times], b[turns.times];
+  dev::by_block<V, 1, dev::kRowsApart<F>>(extent, [&](auto turns) {
+    dev::Lane<T, V, false> up[turns.times];
+    dev::Lane<T, V> a[turns.times], b[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {
       long long offset[5] = {};
@@ -234,6 +196,17 @@ struct SumOfGradient<Add, 1> : dev::Summed {
   }
 };
 
+// Both gradients by one pass over g and the operand that was not broadcast; the sum has the same
+// bits as alone, as its order is the same.
+template <class F, int side>
+struct SumAndGradient : SumOfGradient<F, side> {
+  static constexpr bool kEach = true;
+  template <class A>
+  static __device__ A each(A g, A other, A own, const flame_params::Numbers& numbers) {
+    return dev::gradient<F, 1 - side>(side == 0 ? own : other, side == 0 ? other : own, g, numbers);
+  }
+};
+
 #define EXPORT_BINARY_OF(F, T, V)      \
   DEV_EXPORT(binary_forward<F, T, V>)  \
   DEV_EXPORT(binary_forward<F, T, 1>)  \
@@ -256,6 +229,8 @@ EXPORT_BINARY(Pow)
 #define EXPORT_SUM_OF_GRADIENT(...)         \
   EXPORT_REDUCE(SumOfGradient<__VA_ARGS__>) \
   EXPORT_REDUCE_VECTORS(SumOfGradient<__VA_ARGS__>)
+EXPORT_REDUCE_VECTORS(SumAndGradient<Add, 1>)
+EXPORT_REDUCE_VECTORS(SumAndGradient<Mul, 0>)
 EXPORT_SUM_OF_GRADIENT(Add, 1)
 EXPORT_SUM_OF_GRADIENT(Mul, 0)
 EXPORT_SUM_OF_GRADIENT(Div, 0)

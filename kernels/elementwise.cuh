@@ -30,25 +30,46 @@ __device__ __forceinline__ long long quotient(const Extent& extent, int d, long 
   return rest < 0 ? q - 1 : rest >= extent.size[d] ? q + 1 : q;
 }
 
-// Vectors `first`, first + kThreads, ... of a thread. kFlat: the extent is, and all are complete.
-template <bool kFlat, int kTimes>
+// How a block finds its vectors, which are all complete but with kAny.
+enum class Way {
+  kFlat,  // the extent is flat
+  kRows,  // it has three dims, and 31 bits hold every offset
+  kAny,
+};
+// Vectors `first`, first + kThreads, ... of a thread.
+template <Way kWay, int kTimes>
 struct Turns {
-  static constexpr bool flat = kFlat;
+  static constexpr Way way = kWay;
   static constexpr int times = kTimes;
+  static constexpr bool flat = kWay == Way::kFlat, complete = kWay != Way::kAny;
+  // Whether an operand stands for many elements of a vector.
+  static __device__ __forceinline__ bool splats(const Extent& extent, const Strided& operand) {
+    return !flat && operand.stride[kWay == Way::kRows ? 2 : extent.rank - 1] == 0;
+  }
   long long first;
 };
 
-// Adds to each offset where vector number `index` begins in its operand.
+// Sets each offset to where vector number `index` begins in its operand, of an extent of rows: all
+// that is read has a fixed place. A loop over dims would wait for each of its sizes and strides.
+template <class... Operands>
+__device__ __forceinline__ void locate_rows(const Extent& extent, long long index,
+                                            long long* offset, const Operands&... operands) {
+  const auto over = [&](int d, unsigned n) {
+    return (unsigned)((unsigned long long)n * extent.factor[d] >> extent.shift[d]);
+  };
+  const unsigned row = over(2, (unsigned)index), outer = over(1, row);
+  const unsigned at = (unsigned)index - row * (unsigned)extent.size[2];
+  const unsigned middle = row - outer * (unsigned)extent.size[1];
+  int k = 0;
+  ((offset[k++] = (int)(outer * (unsigned)operands.stride[0] +
+                        middle * (unsigned)operands.stride[1] + at * (unsigned)operands.stride[2])),
+   ...);
+}
+// Likewise of any extent; offsets are 0 before.
 template <class... Operands>
 __device__ __forceinline__ void locate(const Extent& extent, long long index, long long* offset,
                                        const Operands&... operands) {
-  if (extent.rank == 2 && extent.factor[1] != 0) {  // rows: all that is read has a fixed place
-    const auto outer = (unsigned)quotient(extent, 1, index);
-    const unsigned at = (unsigned)index - outer * (unsigned)extent.size[1];
-    int k = 0;
-    ((offset[k++] += outer * operands.stride[0] + at * operands.stride[1]), ...);
-    return;
-  }
+  if (extent.rows) return locate_rows(extent, index, offset, operands...);
 #pragma unroll 1
   for (int d = extent.rank - 1; d > 0; --d) {
     const long long outer = quotient(extent, d, index);
@@ -67,6 +88,8 @@ __device__ __forceinline__ void locate(const Turns&, const Extent& extent, long 
   if constexpr (Turns::flat) {
     int k = 0;
     ((static_cast<void>(operands), offset[k++] = index * V), ...);
+  } else if constexpr (Turns::way == Way::kRows) {
+    locate_rows(extent, index, offset, operands...);
   } else {
     locate(extent, index, offset, operands...);
   }
@@ -106,16 +129,19 @@ __device__ __forceinline__ void put(const Strided& to, long long offset, const V
   }
 }
 
-// An operand's V elements: as stored, one that stands for all of them, or a number.
-template <class T, int V>
+// An operand's V elements: as stored, one that stands for all of them, or (kNumbers) a number.
+template <class T, int V, bool kNumbers = true>
 struct Lane : Packet<T, V> {
+  static __device__ __forceinline__ bool is_number(const Strided& from) {
+    return kNumbers && from.data == nullptr;
+  }
   bool splat;
   template <class Turns>
   __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
                                              const Strided& from, long long offset,
                                              long long count) {
-    splat = V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0;
-    if (from.data == nullptr) return;
+    splat = V > 1 && Turns::splats(extent, from);
+    if (is_number(from)) return;
     const T* at = static_cast<const T*>(from.data) + offset;
     if (splat) {
       this->clear();
@@ -126,15 +152,19 @@ struct Lane : Packet<T, V> {
   }
   __device__ __forceinline__ void fetch_from(const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
-    fetch_from(Turns<false, 1>(), extent, from, offset, count);
+    fetch_from(Turns<Way::kAny, 1>(), extent, from, offset, count);
+  }
+  // Of a half type and from memory: elements 2 i and 2 i + 1.
+  __device__ __forceinline__ unsigned word(int i) const {
+    return splat ? (this->raw.v[0] & 0xffffu) * 0x10001u : this->raw.v[i];
   }
   // As accumulator values: a number stays unrounded.
   __device__ __forceinline__ Acc<T> get(const Strided& from, int j) const {
-    return from.data == nullptr ? Acc<T>(from.scalar) : this->value(splat ? 0 : j);
+    return is_number(from) ? Acc<T>(from.scalar) : this->value(splat ? 0 : j);
   }
   __device__ __forceinline__ void values(const Strided& from, Acc<T>* out) const {
-    if (from.data == nullptr || splat) {
-      const Acc<T> one = from.data == nullptr ? Acc<T>(from.scalar) : this->value(0);
+    if (is_number(from) || splat) {
+      const Acc<T> one = is_number(from) ? Acc<T>(from.scalar) : this->value(0);
 #pragma unroll
       for (int j = 0; j < V; ++j) out[j] = one;
     } else {
@@ -154,7 +184,7 @@ template <class T, int V, class Turns>
 __device__ __forceinline__ void read_strided(const Turns&, Packet<T, V>& packet,
                                              const Extent& extent, const Strided& from,
                                              long long offset, long long count) {
-  if (V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0) {
+  if (V > 1 && Turns::splats(extent, from)) {
     const T one = *address<T>(from, offset);
     packet.clear();
 #pragma unroll
@@ -174,40 +204,50 @@ __device__ __forceinline__ void put_values(const Strided& to, long long offset,
 }
 
 // for_vectors<V>(extent, turns, [&](int u, long long index, long long count)).
-template <int V, bool kFlat, int kTimes, class Body>
-__device__ __forceinline__ void for_vectors(const Extent& extent, const Turns<kFlat, kTimes>& turns,
+template <int V, Way kWay, int kTimes, class Body>
+__device__ __forceinline__ void for_vectors(const Extent& extent, const Turns<kWay, kTimes>& turns,
                                             Body body) {
 #pragma unroll
   for (int u = 0; u < kTimes; ++u) {
     const long long index = turns.first + u * kThreads;
-    const long long count = kFlat ? V : extent.numel - index * V;
-    if (kFlat || count > 0) body(u, index, count);
+    const long long count = turns.complete ? V : extent.numel - index * V;
+    if (turns.complete || count > 0) body(u, index, count);
   }
 }
 template <int V, class Body>
 __device__ __forceinline__ void for_vectors(const Extent& extent, Body body) {
   const long long first = (long long)blockIdx.x * (kThreads * kUnroll) + threadIdx.x;
-  for_vectors<V>(extent, Turns<false, kUnroll>{first}, body);
+  for_vectors<V>(extent, Turns<Way::kAny, kUnroll>{first}, body);
 }
 
-// Calls body(turns) with all kTimes vectors of a thread where the extent is flat and all of the
-// block's vectors are complete; elsewhere with one after the other.
-template <int V, int kTimes = kUnroll, class Body>
+// Calls body(turns) with all kTimes vectors of a thread where all of the block's vectors are
+// complete and the extent is flat or, with kRows, of rows; elsewhere with one after the other.
+template <int V, int kTimes = kUnroll, bool kRows = false, class Body>
 __device__ __forceinline__ void by_block(const Extent& extent, Body body) {
   const long long begin = (long long)blockIdx.x * (kThreads * kTimes);
   const long long first = begin + threadIdx.x;
-  if (extent.flat && (begin + kThreads * kTimes) * V <= extent.numel) {
-    body(Turns<true, kTimes>{first});
-  } else {
-#pragma unroll 1
-    for (int u = 0; u < kTimes; ++u) body(Turns<false, 1>{first + u * kThreads});
+  const auto complete = [&] { return (begin + kThreads * kTimes) * V <= extent.numel; };
+  if (extent.flat && complete()) {
+    body(Turns<Way::kFlat, kTimes>{first});
+    return;
   }
+  if constexpr (kRows) {
+    if (extent.rows && complete()) {
+      body(Turns<Way::kRows, kTimes>{first});
+      return;
+    }
+  }
+#pragma unroll 1
+  for (int u = 0; u < kTimes; ++u) body(Turns<Way::kAny, 1>{first + u * kThreads});
 }
 
-// F::forward(x...) or, where it takes numbers, F::forward(x..., numbers).
-template <class F, class... A>
+// F::forward(x...) or, where it takes numbers, F::forward(x..., numbers). For a coarse T
+// F::coarse(x...) if there is one.
+template <class F, class T, class... A>
 __device__ __forceinline__ auto call_forward(const Numbers& numbers, A... x) {
-  if constexpr (requires { F::forward(x..., numbers); })
+  if constexpr (kCoarse<T> && requires { F::coarse(x...); })
+    return F::coarse(x...);
+  else if constexpr (requires { F::forward(x..., numbers); })
     return F::forward(x..., numbers);
   else
     return F::forward(x...);

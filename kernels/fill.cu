@@ -38,46 +38,63 @@ namespace dev {
 
 // How the elements of an arange come out exactly as its definition says, cheaply.
 enum class Steps {
-  kExact24,  // integers below 2^24: sums of floats are exact
-  kInt,      // integers that fit int
-  kLong,     // integers
+  kInt,   // integers that fit int
+  kLong,  // integers
   kDouble,
 };
-__device__ __forceinline__ bool within(long long v, long long limit) {
-  return -limit < v && v < limit;
+struct Progression {
+  Steps way;
+  int start, step;  // with kInt
+};
+__device__ __forceinline__ bool within(double v, double limit) { return -limit < v && v < limit; }
+// Start and step may be given as doubles and be integers all the same: sums of doubles are then
+// exact as those of integers are.
+__device__ __forceinline__ Progression progression(const flame_params::Constant& start,
+                                                   const flame_params::Constant& step,
+                                                   long long numel) {
+  const bool integers = start.is_integer && step.is_integer;
+  Progression out = {integers ? Steps::kLong : Steps::kDouble, 0, 0};
+  const double last = start.real + double(numel + 16) * step.real;
+  if (!within(start.real, 0x1p30) || !within(step.real, 0x1p25) || !within(last, 0x1p30))
+    return out;
+  out.start = int(start.real), out.step = int(step.real);
+  if (double(out.start) == start.real && double(out.step) == step.real) out.way = Steps::kInt;
+  return out;
 }
-__device__ __forceinline__ Steps steps_of(const flame_params::Constant& start,
-                                          const flame_params::Constant& step, long long numel) {
-  if (!start.is_integer || !step.is_integer) return Steps::kDouble;
-  const double last = double(start.integer) + double(numel + 16) * double(step.integer);
-  const long long bound = last > -0x1p40 && last < 0x1p40 ? (long long)last : 1ll << 40;
-  for (const long long limit : {1ll << 24, 1ll << 31})
-    if (within(start.integer, limit) && within(step.integer, limit >> 5) && within(bound, limit))
-      return limit == 1ll << 24 ? Steps::kExact24 : Steps::kInt;
-  return Steps::kLong;
+
+// v as a float that rounds to bfloat16 or float16 as v does: what a float has no digits for is
+// gathered in the last bit that it keeps.
+__device__ __forceinline__ float gathered(int v) {
+  const int rest = v & 0x7f;
+  const bool large = v >= 1 << 24 || v <= -(1 << 24);
+  return float(large && rest != 0 ? (v - rest) | 0x80 : v);
 }
 
 // Elements i, i + 1, ... of an arange.
 template <class T, int V, class Packet>
-__device__ __forceinline__ void steps(Steps way, const flame_params::Constant& start,
+__device__ __forceinline__ void steps(const Progression& all, const flame_params::Constant& start,
                                       const flame_params::Constant& step, long long i,
                                       Packet& out) {
   constexpr bool kFloat = kHalf<T> || kSame<T, float>;
+  const int first = all.start + int(i) * all.step, by = all.step, last = first + (V - 1) * by;
   out.clear();
-  if (kFloat && way == Steps::kExact24) {
+  if (kFloat && all.way == Steps::kInt) {
     if constexpr (kFloat) {
-      const float first = float(int(start.integer + i * step.integer));
-      const float by = float(int(step.integer));
       float values[V];
+      if (max(max(first, -first), max(last, -last)) < 1 << 24) {  // sums of floats are exact
 #pragma unroll
-      for (int j = 0; j < V; ++j) values[j] = first + float(j) * by;
+        for (int j = 0; j < V; ++j) values[j] = float(first) + float(j) * float(by);
+      } else {
+#pragma unroll
+        for (int j = 0; j < V; ++j)
+          values[j] = kHalf<T> ? gathered(first + j * by) : float(first + j * by);
+      }
       out.assign(values);
     }
-  } else if (way == Steps::kExact24 || way == Steps::kInt) {
-    const int first = int(start.integer + i * step.integer), by = int(step.integer);
+  } else if (all.way == Steps::kInt) {
 #pragma unroll
     for (int j = 0; j < V; ++j) out.set(j, convert<int, T>(first + j * by));
-  } else if (way == Steps::kLong) {
+  } else if (all.way == Steps::kLong) {
 #pragma unroll
     for (int j = 0; j < V; ++j)
       out.set(j, convert<long long, T>(start.integer + (i + j) * step.integer));
@@ -98,14 +115,14 @@ __global__ void __launch_bounds__(dev::kThreads)
            const __grid_constant__ flame_params::Constant step, const long long numel) {
   using S = typename dev::Stored<T>::type;
   constexpr int V = dev::kVec<S>;
-  const dev::Steps way = dev::steps_of(start, step, numel);
+  const dev::Progression all = dev::progression(start, step, numel);
   const long long first = (long long)blockIdx.x * (blockDim.x * dev::kArangeUnroll) + threadIdx.x;
 #pragma unroll
   for (int u = 0; u < dev::kArangeUnroll; ++u) {
     const long long i = (first + u * (int)blockDim.x) * V;
     if (i >= numel) return;
     dev::Packet<S, V> out;
-    dev::steps<T, V>(way, start, step, i, out);
+    dev::steps<T, V>(all, start, step, i, out);
     dev::write<S, V>(to + i, out, numel - i);
   }
 }

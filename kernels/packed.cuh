@@ -37,6 +37,23 @@ __device__ __forceinline__ unsigned round_pair<__nv_bfloat16>(float low, float h
   return to_bits(pair.x) | to_bits(pair.y) << 16;
 }
 
+// The two halves of a word as the type whose instructions work on both at once.
+template <class T>
+__device__ __forceinline__ auto as_pair(unsigned word);
+template <>
+__device__ __forceinline__ auto as_pair<__half>(unsigned word) {
+  return __halves2half2(from_bits<__half>(word & 0xffffu), from_bits<__half>(word >> 16));
+}
+template <>
+__device__ __forceinline__ auto as_pair<__nv_bfloat16>(unsigned word) {
+  return __halves2bfloat162(from_bits<__nv_bfloat16>(word & 0xffffu),
+                            from_bits<__nv_bfloat16>(word >> 16));
+}
+template <class Pair>
+__device__ __forceinline__ unsigned as_word(const Pair& pair) {
+  return to_bits(pair.x) | to_bits(pair.y) << 16;
+}
+
 // Half `k` of a word as a float.
 template <class T>
 __device__ __forceinline__ float widen(unsigned word, int k) {
@@ -106,6 +123,20 @@ __device__ __forceinline__ void write(T* to, const Packet<T, V>& packet, long lo
     for (int j = 0; j < V; ++j)
       if (j < count) to[j] = packet.get(j);
   }
+}
+
+// Element j of values that stay in registers.
+template <class A, int V>
+__device__ __forceinline__ A element(const A (&values)[V], int j) {
+  A out = values[0];
+#pragma unroll
+  for (int k = 1; k < V; ++k) out = j == k ? values[k] : out;
+  return out;
+}
+template <class A, int V>
+__device__ __forceinline__ void set_element(A (&values)[V], int j, A value) {
+#pragma unroll
+  for (int k = 0; k < V; ++k) values[k] = j == k ? value : values[k];
 }
 
 }  // namespace dev

@@ -24,7 +24,9 @@ struct Extent {
   int shift[kMaxDims];
   long long numel;
   int rank;
-  int flat;  // of elementwise work: 1 where it is one dim and every operand lies along it
+  // Of elementwise work. flat: 1 where it is one dim and every operand lies along it. rows: 1 where
+  // it is three dims, and the offset of every vector in every operand has at most 31 bits.
+  int flat, rows;
 };
 
 // Plain numbers that a functor takes (add's alpha).
@@ -72,9 +74,9 @@ struct ReduceOperand {
 struct Reduction {
   Extent kept, reduced;
   ReduceOperand in[3];
+  void* each;       // an Op's result for each term: it lies as in[0] does
   double divisor;   // of the total (mean)
   Numbers numbers;  // of the functor whose terms are summed
-  long long chunk;  // steps along the reduced dims that one split takes
   int splits;       // more than 1: partial results, [split][output]
   int columns;      // 1: adjacent threads take adjacent outputs; 0: adjacent reduced elements
 };
@@ -82,6 +84,13 @@ struct Reduction {
 // Where random numbers start: see the head of kernels/random.cu.
 struct Philox {
   unsigned long long seed, offset;
+};
+
+// A range that 64-bit numbers are taken modulo: see kernels/remainder.cuh.
+struct Range {
+  unsigned long long size, reciprocal;  // above 0; floor((2^64 - 1) / size)
+  double inverse;                       // 1 / size, in units of 2^-51
+  unsigned fold;                        // 2^32 mod size
 };
 
 // C = alpha * A * B + beta * C for `batch` matrices: A (m, k), B (k, n), C (m, n) with column

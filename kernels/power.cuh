@@ -3,6 +3,7 @@
 // proportion below) and 4 of the hardware's 2^x; the math library's powf has 8.
 #pragma once
 #include "math.cuh"
+#include "packed.cuh"
 #include "ptx.cuh"
 
 namespace dev {
@@ -47,19 +48,10 @@ __device__ __forceinline__ float power(const Log2& log, float y, bool& good) {
   return __uint_as_float(__float_as_uint(x) + (__float_as_uint(whole) << 23));
 }
 
-// Element j of values that stay in registers.
-template <class A, int V>
-__device__ __forceinline__ A element(const A (&values)[V], int j) {
-  A out = values[0];
-#pragma unroll
-  for (int k = 1; k < V; ++k) out = j == k ? values[k] : out;
-  return out;
-}
-template <class A, int V>
-__device__ __forceinline__ void set_element(A (&values)[V], int j, A value) {
-#pragma unroll
-  for (int k = 0; k < V; ++k) values[k] = j == k ? value : values[k];
-}
+// For results that are rounded to 8 digits: within 2^-16 of x^y by the hardware's logarithm, as
+// long as what it is off by, 2^-22 or that part of log2 x, is not multiplied by more than 32 or 64.
+// No base that is not positive, normal and finite, and no NaN, gives a product within.
+inline constexpr float kFewTimes = 32.0f, kCoarsePower = 62.0f;
 
 }  // namespace dev
 
@@ -80,8 +72,19 @@ struct Pow {
     return x == A(0) && y >= A(0) ? A(0) : g * (dev::pow(x, y) * dev::log(x));
   }
 
-  // V powers in place of x. `number`: all exponents are one number.
+  // Those of V powers that float has no fast way for, one by one.
   template <class A, int V>
+  static __device__ __forceinline__ void the_rest(A (&out)[V], const A (&x)[V], const A (&y)[V],
+                                                  unsigned left) {
+#pragma unroll 1
+    for (; left != 0; left &= left - 1) {
+      const int j = __ffs(int(left)) - 1;
+      const A base = dev::element(x, j), exponent = dev::element(y, j);
+      dev::set_element(out, j, forward(base, exponent));
+    }
+  }
+  // V powers in place of x. `number`: all exponents are one number.
+  template <bool kCoarse, class A, int V>
   static __device__ __forceinline__ void forward_all(A (&x)[V], const A (&y)[V], bool number) {
     if (number && (y[0] == A(2) || y[0] == A(3))) {
 #pragma unroll
@@ -90,7 +93,15 @@ struct Pow {
     }
     unsigned left = (1u << V) - 1;
     A out[V] = {};
-    if constexpr (sizeof(A) == 4) {
+    if constexpr (kCoarse) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        const float power = y[j] * dev::fast_log2(x[j]);
+        out[j] = dev::fast_exp2(power);
+        const bool good = (fabsf(power) < dev::kCoarsePower) & (fabsf(y[j]) < dev::kFewTimes);
+        left &= ~(unsigned(good) << j);
+      }
+    } else if constexpr (sizeof(A) == 4) {
 #pragma unroll
       for (int j = 0; j < V; ++j) {
         bool good = dev::is_positive_normal(x[j]);
@@ -98,17 +109,13 @@ struct Pow {
         left &= ~(unsigned(good) << j);
       }
     }
-#pragma unroll 1
-    for (; left != 0; left &= left - 1) {
-      const int j = __ffs(int(left)) - 1;
-      dev::set_element(out, j, forward(dev::element(x, j), dev::element(y, j)));
-    }
+    the_rest(out, x, y, left);
 #pragma unroll
     for (int j = 0; j < V; ++j) x[j] = out[j];
   }
 
   // V gradients of x, and with kBoth of y, in place of them.
-  template <bool kBoth, class A, int V>
+  template <bool kBoth, bool kCoarse, class A, int V>
   static __device__ __forceinline__ void gradient_all(A (&x)[V], A (&y)[V], const A (&g)[V],
                                                       bool number) {
     if (!kBoth && number && (y[0] == A(2) || y[0] == A(3))) {
@@ -118,7 +125,18 @@ struct Pow {
     }
     unsigned left = (1u << V) - 1;
     A by_x[V] = {}, by_y[V] = {};
-    if constexpr (sizeof(A) == 4) {
+    if constexpr (kCoarse) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        const float log = dev::fast_log2(x[j]), power = y[j] * log;
+        const float less = fmaf(y[j], log, -log);  // (y - 1) log2 x
+        by_x[j] = y[j] == 0 ? 0 : g[j] * (y[j] * dev::fast_exp2(less));
+        if (kBoth) by_y[j] = g[j] * (dev::fast_exp2(power) * (log * 0.69314718055994530942f));
+        const bool good = (fabsf(power) < dev::kCoarsePower) & (fabsf(less) < dev::kCoarsePower) &
+                          (fabsf(y[j]) < dev::kFewTimes);
+        left &= ~(unsigned(good) << j);
+      }
+    } else if constexpr (sizeof(A) == 4) {
 #pragma unroll
       for (int j = 0; j < V; ++j) {
         const dev::Log2 log = dev::log2_of(x[j]);

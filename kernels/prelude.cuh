@@ -52,6 +52,15 @@ struct Accumulator<double> {
 template <class T>
 using Acc = typename Accumulator<T>::type;
 
+// Whether results are rounded to so few digits (bfloat16's 8) that a functor may be off by 2^-16 of
+// the result before: a rounding is off by at most 2^-8 / (1 + 2^-8) of what it rounds, and its
+// bound is 2^-8. Half types are bound by instructions, not by bytes. float16's 11 digits leave
+// 2^-22.
+template <class T>
+inline constexpr bool kCoarse = false;
+template <>
+inline constexpr bool kCoarse<__nv_bfloat16> = true;
+
 // NVRTC has no INFINITY and no NAN.
 __device__ __forceinline__ float inf() { return __int_as_float(0x7f800000); }
 __device__ __forceinline__ float nan() { return __int_as_float(0x7fc00000); }

@@ -21,10 +21,10 @@
 //   randint          c = i / 2, z = D(w[2 (i % 2)], w[2 (i % 2) + 1]):  low + z mod (high - low),
 //                    then converted to the dtype (the bias of mod is below (high - low) / 2^64)
 // A call of n elements uses ceil(n / 4) or ceil(n / 2) counters; the next call starts behind them.
+#include "box_muller.cuh"
 #include "copy.cuh"
-#include "math.cuh"
 #include "packed.cuh"
-#include "ptx.cuh"
+#include "remainder.cuh"
 
 namespace dev {
 
@@ -32,81 +32,35 @@ struct Words {
   unsigned w[4];
 };
 
-// Halves by name: as one product of 64-bit numbers each high half is given a zero to add. Counters
-// of a block mostly share their high word, and then the second round's first product.
-__device__ __forceinline__ Words philox(unsigned long long seed, unsigned low, unsigned high) {
-  unsigned c0 = low, c1 = high, c2 = 0, c3 = 0;
+constexpr unsigned kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+
+// The words of the counter (low, high, 0, 0), of which `product` is low * kMultiplier0, the first
+// round's. Halves by name: as one product of 64-bit numbers each high half is given a zero to add.
+// Counters of a block mostly share their high word, and then the second round's first product.
+__device__ __forceinline__ Words philox(unsigned long long seed, unsigned long long product,
+                                        unsigned high) {
   unsigned k0 = unsigned(seed), k1 = unsigned(seed >> 32);
+  unsigned c0 = high ^ k0, c1 = 0, c2 = unsigned(product >> 32) ^ k1, c3 = unsigned(product);
 #pragma unroll
-  for (int round = 0; round < 10; ++round) {
-    const unsigned high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
-    const unsigned high1 = __umulhi(0xCD9E8D57u, c2), low1 = 0xCD9E8D57u * c2;
+  for (int round = 1; round < 10; ++round) {
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+    const unsigned high0 = __umulhi(kMultiplier0, c0), low0 = kMultiplier0 * c0;
+    const unsigned high1 = __umulhi(kMultiplier1, c2), low1 = kMultiplier1 * c2;
     c0 = high1 ^ c1 ^ k0;
     c1 = low1;
     c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
   }
   return {{c0, c1, c2, c3}};
-}
-
-__device__ __forceinline__ unsigned long long join(unsigned high, unsigned low) {
-  return (unsigned long long)high << 32 | low;
-}
-
-// -2 ln(x 2^-32) for x in [1, 2^32]: with the power of two that leaves m in [2/3, 4/3) and f = m -
-// 1, f times -2 + f times a polynomial of degree 7, with a relative error of 2.6e-8.
-__device__ __forceinline__ float radius_squared(float x) {
-  constexpr int kThirds = 0x3f2aaaab, kScale = 32 << 23;  // 2/3; the exponent of 2^32
-  const int bits = __float_as_int(x);
-  const int power = (bits - (kThirds + kScale)) & int(0xff800000u);
-  const float f = __int_as_float(bits - kScale - power) - 1.0f;
-  float p = -2.805271447e-01f;
-  p = fmaf(p, f, 3.077707887e-01f);
-  p = fmaf(p, f, -2.799161375e-01f);
-  p = fmaf(p, f, 3.283192217e-01f);
-  p = fmaf(p, f, -4.002233744e-01f);
-  p = fmaf(p, f, 5.001564026e-01f);
-  p = fmaf(p, f, -6.666639447e-01f);
-  p = fmaf(p, f, 9.999987483e-01f);
-  return fmaf(float(power), -2 * 0x1p-23f * 0.69314718055994530942f, f * fmaf(p, f, -2.0f));
-}
-
-// r cos(2 pi u2) and r sin(2 pi u2). With the quarter turns n and what is left of the angle, t
-// quarters in [-1/2, 1/2]: polynomials of t^2 with relative errors of 3.3e-9 (sin) and 3.2e-8
-// (cos), exchanged for odd n, negated in the second half.
-__device__ __forceinline__ void box_muller(unsigned a, unsigned b, float* out) {
-  const float r = fast_sqrt(radius_squared(float(min(a, ~1u) + 1)));
-  constexpr float kWhole = 0x1.8p23f;  // a float above has no fraction: its last bits are n
-  const float turned = fmaf(float(b), 0x1p-30f, kWhole);
-  const float t = fmaf(float(b), 0x1p-30f, kWhole - turned), q = t * t;
-  float s = fmaf(q, -4.601657856e-03f, 7.968003303e-02f);
-  s = fmaf(s, q, -6.459634900e-01f);
-  s = t * fmaf(s, q, 1.570796371e+00f);
-  float c = fmaf(q, -2.042625099e-02f, 2.536063492e-01f);
-  c = fmaf(c, q, -1.233698010e+00f);
-  c = fmaf(c, q, 1.0f);
-  const unsigned n = __float_as_uint(turned);
-  const float signed_r = __uint_as_float((n << 30 & 0x80000000u) ^ __float_as_uint(r));
-  const bool odd = (n & 1) != 0;
-  out[0] = signed_r * (odd ? -s : c);
-  out[1] = signed_r * (odd ? c : s);
-}
-__device__ __forceinline__ void box_muller(unsigned long long a, unsigned long long b,
-                                           double* out) {
-  const double u1 = double((a >> 11) + 1) * 0x1p-53, u2 = double(b >> 11) * 0x1p-53;
-  const double r = sqrt(-2.0 * log(u1));
-  double s, c;
-  sincospi(2 * u2, &s, &c);
-  out[0] = r * c;
-  out[1] = r * s;
 }
 
 }  // namespace dev
 
 namespace dev {
-inline constexpr int kRandomUnroll = 4;  // 16-byte vectors of a thread; lib/ops/creation.cpp agrees
+// 16-byte vectors of a thread; lib/ops/creation.cpp agrees. The way to the first one is shared by
+// all, which matters where numbers take longer to make than to write.
+inline constexpr int kFewVectors = 4, kManyVectors = 8;
 // The first k bits of a word, k <= 11, as a fraction, exactly: one shift puts them into the last
 // bits of 2^23, which costs less than a conversion of integers.
 template <int k>
@@ -117,9 +71,11 @@ __device__ __forceinline__ float fraction(unsigned word) {
 }
 }  // namespace dev
 
-// Each distribution states kPerCounter<T> and values<T>(words, out[kPerCounter<T>]), not yet
-// rounded to T.
+// Each distribution states kPerCounter<T>, kVectors<T>, and values<T>(words, out[kPerCounter<T>]),
+// not yet rounded to T.
 struct Uniform {
+  template <class T>
+  static constexpr int kVectors = sizeof(T) == 2 ? dev::kManyVectors : dev::kFewVectors;
   template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
   template <class T>
@@ -139,46 +95,55 @@ struct Uniform {
 
 struct Normal {
   template <class T>
+  static constexpr int kVectors = dev::kManyVectors;
+  template <class T>
   static constexpr int kPerCounter = sizeof(T) == 8 ? 2 : 4;
   template <class T>
   static __device__ void values(const dev::Words& x, dev::Acc<T>* out) {
     if constexpr (dev::kSame<T, double>) {
       dev::box_muller(dev::join(x.w[0], x.w[1]), dev::join(x.w[2], x.w[3]), out);
     } else {
-      dev::box_muller(x.w[0], x.w[1], out);
-      dev::box_muller(x.w[2], x.w[3], out + 2);
+      dev::box_muller<dev::kCoarse<T>>(x.w[0], x.w[1], out);
+      dev::box_muller<dev::kCoarse<T>>(x.w[2], x.w[3], out + 2);
     }
   }
 };
 
 namespace dev {
-// Calls make(i, low, high) for a thread's vectors of V elements, kPer to a counter: element i and
-// its counter's words. Where all of a block is there and no counter carries into its high word,
-// that word is the block's and nothing stands between one vector and the next.
-template <int V, int kPer, int kTogether, class Make>
+// Calls make(i, count, words) for a thread's vectors of V elements, kPer to a counter: element i,
+// how many of them are there, and words(j) of the vector's j-th counter. Where all of a block is
+// there and no counter carries into its high word, that word is the block's, a thread's first
+// products are as far apart as its counters, and nothing stands between one vector and the next.
+template <int V, int kPer, int kVectors, int kTogether, class Make>
 __device__ __forceinline__ void for_counters(const flame_params::Philox& start, long long numel,
                                              Make make) {
   constexpr int kThreads = 256, kCounters = V / kPer;
-  const long long begin = (long long)blockIdx.x * (kThreads * kRandomUnroll * V);
+  const long long begin = (long long)blockIdx.x * (kThreads * kVectors * V);
   const unsigned long long counter = start.offset + (unsigned long long)(begin / kPer);
   const unsigned low = unsigned(counter), high = unsigned(counter >> 32);
-  constexpr unsigned kOfBlock = kThreads * kRandomUnroll * kCounters;
-  if (begin + kThreads * kRandomUnroll * V <= numel && low <= ~0u - kOfBlock) {
+  constexpr unsigned kOfBlock = kThreads * kVectors * kCounters;
+  if (begin + kThreads * kVectors * V <= numel && low <= ~0u - kOfBlock) {
+    const unsigned long long first =
+        (low + threadIdx.x * kCounters) * (unsigned long long)kMultiplier0;
 #pragma unroll kTogether
-    for (int u = 0; u < kRandomUnroll; ++u) {
+    for (int u = 0; u < kVectors; ++u) {
       const unsigned at = threadIdx.x + u * kThreads;
-      make(
-          begin + at * V, low + at * kCounters, [&](unsigned) { return high; }, (long long)V);
+      make(begin + at * V, (long long)V, [&](int j) {
+        return philox(start.seed,
+                      first + (u * kThreads * kCounters + j) * (unsigned long long)kMultiplier0,
+                      high);
+      });
     }
   } else {
 #pragma unroll 1
-    for (int u = 0; u < kRandomUnroll; ++u) {
+    for (int u = 0; u < kVectors; ++u) {
       const unsigned at = threadIdx.x + u * kThreads;
       const long long i = begin + at * V;
       if (i >= numel) return;
-      const unsigned first = low + at * kCounters;
-      make(
-          i, first, [&](unsigned c) { return high + (c < low ? 1u : 0u); }, numel - i);
+      make(i, numel - i, [&](int j) {
+        const unsigned c = low + at * kCounters + j;
+        return philox(start.seed, c * (unsigned long long)kMultiplier0, high + (c < low ? 1u : 0u));
+      });
     }
   }
 }
@@ -190,14 +155,12 @@ template <class D, class T>
 __global__ void __launch_bounds__(256)
     random(T* out, const __grid_constant__ flame_params::Philox start, const long long numel) {
   constexpr int kPer = D::template kPerCounter<T>, V = dev::kVec<T>;
-  dev::for_counters<V, kPer, 2>(
-      start, numel, [&](long long i, unsigned counter, auto high, long long count) {
+  constexpr int kVectors = D::template kVectors<T>, kTogether = sizeof(T) == 8 ? 2 : kVectors;
+  dev::for_counters<V, kPer, kVectors, kTogether>(
+      start, numel, [&](long long i, long long count, auto words) {
         dev::Acc<T> values[V];
 #pragma unroll
-        for (int j = 0; j < V; j += kPer) {
-          const unsigned low = counter + j / kPer;
-          D::template values<T>(dev::philox(start.seed, low, high(low)), values + j);
-        }
+        for (int j = 0; j < V / kPer; ++j) D::template values<T>(words(j), values + j * kPer);
         dev::Packet<T, V> packet;
         packet.assign(values);
         dev::write<T, V>(out + i, packet, count);
@@ -205,49 +168,19 @@ __global__ void __launch_bounds__(256)
 }
 
 namespace dev {
-// z mod range.
-struct AnyRange {
-  unsigned long long range, reciprocal;  // floor((2^64 - 1) / range)
-  // z / range is above the estimate of the quotient by less than 2, so that at most one more range
-  // fits.
-  __device__ __forceinline__ unsigned long long operator()(unsigned high, unsigned low) const {
-    const unsigned long long z = join(high, low);
-    const unsigned long long rest = z - __umul64hi(z, reciprocal) * range;
-    return rest >= range ? rest - range : rest;
-  }
-};
-// The same for a range up to 2^16. With fold = 2^32 mod range, high * fold + low has the same rest
-// and at most 48 bits; once more, and at most 33; once more, and it fits a word. Then as above.
-struct SmallRange {
-  unsigned range, reciprocal, fold;  // floor((2^32 - 1) / range), 2^32 mod range
-  __device__ __forceinline__ explicit SmallRange(const AnyRange& any)
-      : range(unsigned(any.range)), reciprocal(unsigned(any.reciprocal >> 32)) {
-    fold = ~0u - reciprocal * range + 1;
-    fold = fold == range ? 0 : fold;
-  }
-  __device__ __forceinline__ unsigned long long operator()(unsigned high, unsigned low) const {
-    const unsigned long long once = (unsigned long long)high * fold + low;
-    const unsigned long long twice = (once >> 32) * fold + unsigned(once);
-    const unsigned word = unsigned(twice >> 32) * fold + unsigned(twice);
-    const unsigned rest = word - __umulhi(word, reciprocal) * range;
-    return min(rest, rest - range);
-  }
-};
-
 template <class T, class Range>
 __device__ __forceinline__ void integers(typename Stored<T>::type* out,
                                          const flame_params::Philox& start, long long low,
                                          const Range& range, long long numel) {
   using S = typename Stored<T>::type;
   constexpr int V = kVec<S>;
-  for_counters<V, 2, (V > 2 ? 1 : 2)>(
-      start, numel, [&](long long i, unsigned counter, auto high, long long count) {
+  for_counters<V, 2, kManyVectors, (V > 2 ? 1 : kManyVectors)>(
+      start, numel, [&](long long i, long long count, auto words) {
         Packet<S, V> packet;
         packet.clear();
 #pragma unroll
         for (int j = 0; j < V; j += 2) {
-          const unsigned c = counter + j / 2;
-          const Words x = philox(start.seed, c, high(c));
+          const Words x = words(j / 2);
 #pragma unroll
           for (int k = 0; k < 2; ++k) {
             const unsigned long long z = range(x.w[2 * k], x.w[2 * k + 1]);
@@ -259,19 +192,16 @@ __device__ __forceinline__ void integers(typename Stored<T>::type* out,
 }
 }  // namespace dev
 
-// range: high - low, above 0; reciprocal: floor((2^64 - 1) / range). Memory traffic: numel *
-// sizeof(T).
+// low + z mod range. Memory traffic: numel * sizeof(T).
 template <class T>
 __global__ void __launch_bounds__(256)
     random_integers(typename dev::Stored<T>::type* out,
                     const __grid_constant__ flame_params::Philox start, const long long low,
-                    const unsigned long long range, const unsigned long long reciprocal,
-                    const long long numel) {
-  const dev::AnyRange any = {range, reciprocal};
-  if (range <= 0x10000)
-    dev::integers<T>(out, start, low, dev::SmallRange(any), numel);
+                    const __grid_constant__ flame_params::Range range, const long long numel) {
+  if (range.size <= 0x10000)
+    dev::integers<T>(out, start, low, dev::ShortRange(range), numel);
   else
-    dev::integers<T>(out, start, low, any, numel);
+    dev::integers<T>(out, start, low, dev::AnyRange(range), numel);
 }
 
 EXPORT_FLOATING(random, Uniform)

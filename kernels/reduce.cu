@@ -1,4 +1,5 @@
 // sum, mean and amax, and amax's backward.
+#include "ptx.cuh"
 #include "reduce.cuh"
 
 struct Sum : dev::Summed {
@@ -8,7 +9,10 @@ struct Sum : dev::Summed {
   }
 };
 
-// NaN wins.
+// The larger; NaN if either is.
+__device__ __forceinline__ float larger_of(float a, float b) { return dev::larger_or_nan(a, b); }
+__device__ __forceinline__ double larger_of(double a, double b) { return a > b || a != a ? a : b; }
+
 struct Max : dev::Plain {
   template <class A>
   static __device__ A start() {
@@ -16,11 +20,20 @@ struct Max : dev::Plain {
   }
   template <class A>
   static __device__ A combine(A a, A b) {
-    return a > b || a != a ? a : b;
+    return larger_of(a, b);
   }
   template <class A>
   static __device__ void fold(A& maximum, A x) {
-    maximum = x > maximum || x != x ? x : maximum;
+    maximum = larger_of(maximum, x);
+  }
+  template <class T, class A>
+  static __device__ void finish(A state, double, long long output, T* out, A*) {
+    out[output] = dev::store<T>(state);
+  }
+  // Two elements of a half type at once: unpacking them would cost more than the comparison.
+  template <class T>
+  static __device__ unsigned fold_pair(unsigned maxima, unsigned x) {
+    return dev::as_word(__hmax2_nan(dev::as_pair<T>(maxima), dev::as_pair<T>(x)));
   }
 };
 
@@ -33,6 +46,12 @@ struct Peak {
 template <class A>
 __device__ __forceinline__ Peak<A> shuffle(const Peak<A>& p, int distance) {
   return {shuffle(p.maximum, distance), shuffle(p.count, distance), shuffle(p.nans, distance)};
+}
+// All ones in the halves where x is the maximum or a NaN.
+template <class T>
+__device__ __forceinline__ unsigned equal_or_nan(unsigned x, unsigned maximum) {
+  const auto pair = as_pair<T>(x);
+  return __heq2_mask(pair, as_pair<T>(maximum)) | ~__heq2_mask(pair, pair);
 }
 }  // namespace dev
 
@@ -98,8 +117,8 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided x,
                   const __grid_constant__ flame_params::Strided maximum,
                   const __grid_constant__ flame_params::Strided share) {
-  dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> in[turns.times], top[turns.times], part[turns.times];
+  dev::by_block<V, 1, true>(extent, [&](auto turns) {
+    dev::Lane<T, V, false> in[turns.times], top[turns.times], part[turns.times];
     long long at[turns.times];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
       long long offset[4] = {};
@@ -110,27 +129,33 @@ __global__ void __launch_bounds__(dev::kThreads)
       part[u].fetch_from(turns, extent, share, offset[3], n);
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
-      dev::Acc<T> value[V], most[V], out[V];
-      in[u].values(x, value);
-      top[u].values(maximum, most);
-      part[u].values(share, out);
+      if constexpr (sizeof(T) == 2 && V > 1) {
+        // Two elements by each instruction: unpacked they would take longer than their bytes.
+        dev::Packet<T, V> out;
 #pragma unroll
-      for (int j = 0; j < V; ++j)
-        out[j] = value[j] == most[j] || value[j] != value[j] ? out[j] : dev::Acc<T>(0);
-      dev::put_values<T, V>(gx, at[u], out, n);
+        for (int i = 0; i < V / 2; ++i)
+          out.raw.v[i] = part[u].word(i) & dev::equal_or_nan<T>(in[u].word(i), top[u].word(i));
+        dev::write<T, V>(dev::address<T>(gx, at[u]), out, n);
+      } else {
+        dev::Acc<T> value[V], most[V], out[V];
+        in[u].values(x, value);
+        top[u].values(maximum, most);
+        part[u].values(share, out);
+#pragma unroll
+        for (int j = 0; j < V; ++j)
+          out[j] = value[j] == most[j] || value[j] != value[j] ? out[j] : dev::Acc<T>(0);
+        dev::put_values<T, V>(gx, at[u], out, n);
+      }
     });
   });
 }
 
 EXPORT_REDUCE(Sum)
 EXPORT_REDUCE_VECTORS(Sum)
-EXPORT_REDUCE_FINISH(Sum)
 EXPORT_REDUCE(Max)
 EXPORT_REDUCE_VECTORS(Max)
-EXPORT_REDUCE_FINISH(Max)
 EXPORT_REDUCE(MaxAndCount)
 EXPORT_REDUCE_VECTORS(MaxAndCount)
-EXPORT_REDUCE_FINISH(MaxAndCount)
 
 // V: 16 bytes of T, in amax_share of the accumulator, its widest operand.
 DEV_EXPORT(amax_share<float, 4>)

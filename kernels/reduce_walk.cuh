@@ -2,49 +2,12 @@
 // reduce.cuh.
 #pragma once
 #include "elementwise.cuh"
+#include "reduce_op.cuh"
 
 namespace dev {
 
 using flame_params::ReduceOperand;
 using flame_params::Reduction;
-
-// 16-byte loads that a thread has under way: what fills the memory pipeline.
-inline constexpr int kInFlight = 4;
-
-// What an Op may leave as it is: its state is one accumulator, which is the result.
-struct Plain {
-  template <class A>
-  using State = A;
-  static constexpr int kStreams = 1;
-  // The type of the second stream's elements.
-  template <class T>
-  using Second = T;
-  static constexpr bool kOwn = false;
-  static constexpr int kLoads = kInFlight;
-  template <class T, class A>
-  static __device__ void finish(A state, double divisor, long long output, T* out, A*) {
-    out[output] = store<T>(state / A(divisor));
-  }
-};
-
-// Terms that are summed.
-struct Summed : Plain {
-  template <class A>
-  static __device__ A start() {
-    return A(0);
-  }
-  template <class A>
-  static __device__ A combine(A a, A b) {
-    return a + b;
-  }
-};
-
-__device__ __forceinline__ float shuffle(float v, int distance) {
-  return __shfl_xor_sync(0xffffffffu, v, distance);
-}
-__device__ __forceinline__ double shuffle(double v, int distance) {
-  return __shfl_xor_sync(0xffffffffu, v, distance);
-}
 
 // Step / (the inner one of two dims' steps), where the outer dim has more than one step.
 __device__ __forceinline__ unsigned outer_step(const Extent& extent, long long step) {
@@ -82,13 +45,21 @@ __device__ __forceinline__ A second_value(const Packet<T, V>& packet, int j) {
     return packet.value(j);
 }
 
+// Which of the two shapes a launch has, where its kernel is not for either.
+enum class Form { kRows, kColumns, kEither };
+template <Form form>
+__device__ __forceinline__ bool by_columns(const Reduction& r) {
+  return form == Form::kEither ? r.columns != 0 : form == Form::kColumns;
+}
+
 // One thread's walk over its steps of one output, or (in columns) of V adjacent ones. kPlain: kept
 // and reduced dims are two each, with less than 2^31 steps together, or all of them in the inner
 // one (factor 0). The stride of the outer one is what its steps add to those of the inner one: an
 // offset is step * inner stride + outer step * outer stride. Little arithmetic before a load is
 // what brings loads early.
-template <class Op, class T, int V, bool kPlain>
+template <class Op, class T, int V, Form form>
 struct Walk {
+  static constexpr bool kPlain = form != Form::kEither;
   using A = Acc<T>;
   using State = typename Op::template State<A>;
   using Second = typename Op::template Second<T>;
@@ -96,8 +67,13 @@ struct Walk {
   static constexpr int kOperands = Op::kOwn ? 3 : kStreams;
   static constexpr int kLoads = Op::kLoads;
 
+  // Whether the Op folds two elements of a half type at once.
+  static constexpr bool kPairs = V > 1 && requires { Op::template fold_pair<T>(0u, 0u); }
+  &&sizeof(T) == 2;
+
   const Reduction& r;
   State acc[V];
+  unsigned pairs[kPairs ? V / 2 : 1];
   long long base[3] = {};  // of the operands, at this thread's outputs
   A own[V];                // the third operand
 
@@ -114,19 +90,30 @@ struct Walk {
       : r(reduction) {
 #pragma unroll
     for (int j = 0; j < V; ++j) acc[j] = Op::template start<A>();
+    if constexpr (kPairs) {
+#pragma unroll
+      for (int i = 0; i < V / 2; ++i) pairs[i] = round_pair<T>(acc[0], acc[0]);
+    }
     if (!there) return;
     locate_in<true, kOperands, kPlain>(r, group, base);
     if constexpr (Op::kOwn) {
       const T* from = static_cast<const T*>(r.in[2].data) + base[2];
-      const int step = r.columns && r.in[2].kept[kPlain ? 1 : r.kept.rank - 1] != 0 ? 1 : 0;
+      const int step =
+          by_columns<form>(r) && r.in[2].kept[kPlain ? 1 : r.kept.rank - 1] != 0 ? 1 : 0;
 #pragma unroll
       for (int j = 0; j < V; ++j)
         own[j] = r.in[2].data == nullptr ? A(r.in[2].scalar) : load(from[j * step]);
     }
   }
+  __device__ __forceinline__ A own_of(int j) const {
+    if constexpr (Op::kOwn)
+      return own[j];
+    else
+      return A(0);
+  }
   __device__ __forceinline__ void fold(State& state, A first, A second, int j) const {
     if constexpr (Op::kOwn)
-      Op::fold(state, first, second, own[j], r.numbers);
+      Op::fold(state, first, second, own_of(j), r.numbers);
     else if constexpr (kStreams > 1)
       Op::fold(state, first, second);
     else if constexpr (requires { Op::fold(state, first, r.numbers); })
@@ -139,12 +126,32 @@ struct Walk {
     if constexpr (kStreams > 1)
       read<Second, V>(step.second, static_cast<const Second*>(r.in[1].data) + at.offset[1], V);
   }
-  __device__ __forceinline__ void fold_step(const Step& step) {
+  // What an Op's each() gives for a step, rounded into its place.
+  __device__ __forceinline__ void put_each(const Step& step, const Place& at) const {
+    A out[V];
 #pragma unroll
     for (int j = 0; j < V; ++j) {
       A second = A(0);
       if constexpr (kStreams > 1) second = second_value<A>(step.second, j);
-      fold(acc[j], step.first.value(j), second, j);
+      out[j] = Op::each(step.first.value(j), second, own_of(j), r.numbers);
+    }
+    Packet<T, V> packet;
+    packet.assign(out);
+    using Words = Vec<unsigned, 4>;
+    store16(static_cast<T*>(r.each) + at.offset[0], __builtin_bit_cast(Words, packet.raw));
+  }
+  __device__ __forceinline__ void fold_step(const Step& step) {
+    if constexpr (kPairs) {
+#pragma unroll
+      for (int i = 0; i < V / 2; ++i)
+        pairs[i] = Op::template fold_pair<T>(pairs[i], step.first.raw.v[i]);
+    } else {
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        A second = A(0);
+        if constexpr (kStreams > 1) second = second_value<A>(step.second, j);
+        fold(acc[j], step.first.value(j), second, j);
+      }
     }
   }
   __device__ __forceinline__ Place place_of(long long step) const {
@@ -160,45 +167,93 @@ struct Walk {
   struct Cursor {
     long long step, inner[kStreams];
   };
-  __device__ __forceinline__ Place next(Cursor& cursor, int lanes) const {
+  __device__ __forceinline__ Place next(Cursor& cursor, int stride) const {
     Place place;
     if constexpr (kPlain) {
-      const long long outer = outer_step(r.reduced, cursor.step);
+      const unsigned outer = outer_step(r.reduced, cursor.step);
 #pragma unroll
       for (int k = 0; k < kStreams; ++k) {
         place.offset[k] = cursor.inner[k] + outer * r.in[k].reduced[0];
-        cursor.inner[k] += lanes * r.in[k].reduced[1];
+        cursor.inner[k] += stride * r.in[k].reduced[1];
       }
     } else {
       place = place_of(cursor.step);
     }
-    cursor.step += lanes;
+    cursor.step += stride;
     return place;
   }
   // kCount steps: all loads come before what is done with them. Nothing here may be conditional, or
   // the compiler moves loads to where they are needed.
   template <int kCount>
-  __device__ __forceinline__ void round(Cursor& cursor, int lanes) {
+  __device__ __forceinline__ void round(Cursor& cursor, int stride) {
     Step steps[kCount];
 #pragma unroll
-    for (int u = 0; u < kCount; ++u) load_step(steps[u], next(cursor, lanes));
+    for (int u = 0; u < kCount; ++u) load_step(steps[u], next(cursor, stride));
 #pragma unroll
     for (int u = 0; u < kCount; ++u) fold_step(steps[u]);
   }
-  // Steps i, i + lanes, ... below end, all of whole vectors.
-  __device__ __forceinline__ void whole_steps(long long i, int lanes, long long end) {
+  __device__ __forceinline__ Cursor cursor_at(long long step) const {
     Cursor cursor;
-    cursor.step = i;
+    cursor.step = step;
     if constexpr (kPlain) {
 #pragma unroll
-      for (int k = 0; k < kStreams; ++k) cursor.inner[k] = base[k] + i * r.in[k].reduced[1];
+      for (int k = 0; k < kStreams; ++k) cursor.inner[k] = base[k] + step * r.in[k].reduced[1];
     }
+    return cursor;
+  }
+  // Steps i, i + stride, ... below end, all of whole vectors.
+  __device__ __forceinline__ void whole_steps(long long i, int stride, long long end) {
+    Cursor cursor = cursor_at(i);
 #pragma unroll 1
-    while (cursor.step + (kLoads - 1) * lanes < end) round<kLoads>(cursor, lanes);
+    while (cursor.step + (long long)(kLoads - 1) * stride < end) round<kLoads>(cursor, stride);
     if constexpr (kLoads > 2)
-      if (cursor.step + lanes < end) round<2>(cursor, lanes);
+      if (cursor.step + stride < end) round<2>(cursor, stride);
     if constexpr (kLoads > 1)
-      if (cursor.step < end) round<1>(cursor, lanes);
+      if (cursor.step < end) round<1>(cursor, stride);
+  }
+
+  // Whether vectors go through the ring: all are of 16 bytes, kDepth of a stream.
+  static constexpr bool kThroughRing = V > 1 && sizeof(T) * V == 16 &&
+                                       (kStreams == 1 || sizeof(Second) * V == 16);
+  static constexpr int kDepth = kRing / kStreams;
+  // The same steps, kDepth - 1 of them under way at any time. The ring's vectors are a thread's
+  // own, so that no barrier is needed. One loop for all, with little in it: a small launch waits
+  // for its code longer than for its numbers.
+  __device__ __forceinline__ void steps_through_ring(long long i, int stride, long long end) {
+    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const unsigned pitch = blockDim.x * blockDim.y * 16;  // from one vector of a thread to the next
+    unsigned char* const ring = dyn_shared<unsigned char>() + thread * 16;
+    Cursor ahead = cursor_at(i), behind = ahead;
+    unsigned to = 0, from = 0;
+    const auto advance = [&](unsigned& at) {
+      at += pitch;
+      if (at == kDepth * kStreams * pitch) at = 0;
+    };
+#pragma unroll 1
+    for (int filled = 1; i < end; ++filled) {
+      if (ahead.step < end) {
+        const Place at = next(ahead, stride);
+        async_copy16(ring + to, static_cast<const T*>(r.in[0].data) + at.offset[0]);
+        advance(to);
+        if constexpr (kStreams > 1) {
+          async_copy16(ring + to, static_cast<const Second*>(r.in[1].data) + at.offset[1]);
+          advance(to);
+        }
+      }
+      async_group();  // also an empty one, so that each step has its own
+      if (filled < kDepth) continue;
+      async_wait_but<kDepth - 1>();
+      Step arrived;
+      read<T, V>(arrived.first, reinterpret_cast<const T*>(ring + from), V);
+      advance(from);
+      if constexpr (kStreams > 1) {
+        read<Second, V>(arrived.second, reinterpret_cast<const Second*>(ring + from), V);
+        advance(from);
+      }
+      fold_step(arrived);
+      if constexpr (Op::kEach) put_each(arrived, next(behind, stride));
+      i += stride;
+    }
   }
   // The elements of a row that fill no vector.
   __device__ __forceinline__ void tail(long long step, int count) {
@@ -211,16 +266,27 @@ struct Walk {
         read<Second, 1>(one, static_cast<const Second*>(r.in[1].data) + place.offset[1] + j, 1);
         second = second_value<A>(one, 0);
       }
-      fold(acc[0], load(static_cast<const T*>(r.in[0].data)[place.offset[0] + j]), second, 0);
+      const A first = load(static_cast<const T*>(r.in[0].data)[place.offset[0] + j]);
+      fold(acc[0], first, second, 0);
+      if constexpr (Op::kEach)
+        static_cast<T*>(r.each)[place.offset[0] + j] =
+            store<T>(Op::each(first, second, own_of(0), r.numbers));
     }
   }
-  // Steps begin + lane, begin + lane + lanes, ... below end; in rows the last step of all may be an
-  // incomplete vector.
-  __device__ __forceinline__ void run(long long begin, long long end, int lane, int lanes) {
-    const long long whole = r.columns ? end : min(end, r.reduced.numel / V);
-    whole_steps(begin + lane, lanes, whole);
+  // Steps first, first + stride, ... of `steps`; in rows the last of all may be an incomplete
+  // vector, which is for whoever has `first` 0.
+  __device__ __forceinline__ void run(long long first, int stride, long long steps) {
+    const long long whole = by_columns<form>(r) ? steps : min(steps, r.reduced.numel / V);
+    if constexpr (kThroughRing)
+      steps_through_ring(first, stride, whole);
+    else
+      whole_steps(first, stride, whole);
     if constexpr (V > 1)
-      if (whole < end && lane == 0) tail(whole, int(r.reduced.numel - whole * V));
+      if (whole < steps && first == 0) tail(whole, int(r.reduced.numel - whole * V));
+    if constexpr (kPairs) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) fold(acc[j], widen<T>(pairs[j / 2], j % 2), A(0), j);
+    }
   }
 };
 

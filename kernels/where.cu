@@ -11,7 +11,7 @@ struct Choice {
   __device__ __forceinline__ void fetch_from(const Turns&, const Extent& extent,
                                              const Strided& from, long long offset,
                                              long long count) {
-    splat = V > 1 && !Turns::flat && from.stride[extent.rank - 1] == 0;
+    splat = V > 1 && Turns::splats(extent, from);
     const auto* at = static_cast<const unsigned char*>(from.data) + offset;
     if (splat) {
       packet.clear();
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(dev::kThreads)
                    const __grid_constant__ flame_params::Strided g,
                    const __grid_constant__ flame_params::Strided condition) {
   dev::by_block<V>(extent, [&](auto turns) {
-    dev::Lane<T, V> up[turns.times];
+    dev::Lane<T, V, false> up[turns.times];
     dev::Choice<V> chosen[turns.times];
     long long at[turns.times][2];
     dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long count) {

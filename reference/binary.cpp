@@ -146,6 +146,10 @@ std::vector<Case> pow_cases() {
                      e == 2 || e == 0.5 || e == 2.7});
   cases += std::vector<Case>{
       {"negative_base", {away_from_zero({31}, 0.5, 3), absent()}, {{"exponent", 3.0}}},
+      {"large_exponents",
+       {listed({1.0078125, 0.99609375, 1.25, 0.75, 2, 0.5, 1, 1.015625, 0.984375}),
+        listed({1000, -2000, 40, -33, 60, -60, 500, -1000, 31.5})},
+       {}},
       pinned({"zero_base", {listed({0, 0, 0, 0, 2, 0.5, 3}), listed({0, 1, 2, 3, 0, 0, 1})}, {}}),
       pinned({"zero_exponent_number", {listed({0, 1, -1, 2.5}), absent()}, {{"exponent", 0.0}}}),
       forward_only({"special_values",

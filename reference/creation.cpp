@@ -79,6 +79,8 @@ std::vector<Case> arange_cases() {
           range("thirds", -1, 0.9, 1.0 / 3, false),
           range("one", 5, 6, 1, true),
           range("empty", 3, 3, 1, true),
+          range("beyond_float", 16777201, 16777259, 1, true),
+          range("beside_ties_of_bfloat16", 118226913, 118227073, 2, true),
           whole("int64", -5, 128, 1, DType::kInt64),
           whole("int64_large", 1000000000000, 1000000000200, 7, DType::kInt64),
           whole("int32_downwards", 100, 0, -9, DType::kInt32),

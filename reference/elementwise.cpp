@@ -55,6 +55,10 @@ std::vector<ShapePair> broadcast_shapes() {
       {"same", {1025}, {1025}},
       {"matrix_row", {9, 33}, {33}},
       {"matrix_column", {33, 31}, {33, 1}},
+      {"rows_of_vectors", {40, 264}, {264}},
+      {"columns_of_vectors", {40, 264}, {40, 1}},
+      {"vectors_left", {48}, {2, 5, 48}},
+      {"vectors_middle", {3, 5, 32}, {5, 1}},
       {"outer", {7, 1}, {1, 129}},
       {"inner_ones", {3, 1, 5}, {4, 1}},
       {"scalar_right", {257}, {}},
@@ -64,6 +68,7 @@ std::vector<ShapePair> broadcast_shapes() {
       {"four_dims", {2, 3, 1, 5}, {3, 7, 1}, false},
       {"eight_dims", {2, 1, 2, 1, 2, 1, 2, 1}, {1, 2, 1, 2, 1, 2, 1, 3}, false},
       {"long_reduction", {1}, {65537}, false},
+      {"vectors_long_column", {8209, 16}, {16}, false},
       {"large", {512, 257}, {512, 257}, false},
   };
 }

@@ -55,6 +55,9 @@ std::vector<Situation> situations() {
       {"middle", {4, 31, 6}, {{"dim", IntList{-2}}}},
       {"two_dims", {3, 4, 5, 6}, {{"dim", IntList{0, 2}}}},
       {"outer_and_inner_keepdim", {7, 5, 9}, {{"dim", IntList{-1, 0}}, {"keepdim", true}}},
+      // Rows of whole vectors, of any type.
+      {"vectors_columns", {37, 64}, {{"dim", IntList{0}}}},
+      {"vectors_channels", {5, 6, 48}, {{"dim", IntList{0, 2}}}},
       {"one_element_rows", {33, 1}, {{"dim", IntList{1}}}},
       {"scalar", {}, {}},
       {"scalar_dim", {}, {{"dim", IntList{0}}}, false},
@@ -65,6 +68,8 @@ std::vector<Situation> situations() {
       {"long_column", {4097, 3}, {{"dim", IntList{0}}}, false},
       {"longer_row", {3, 65537}, {{"dim", IntList{1}}}, false},
       {"large", {262147}, {}, false},
+      {"vectors_long_column", {8209, 16}, {{"dim", IntList{0}}}, false},
+      {"vectors_long_channels", {33, 2, 2048}, {{"dim", IntList{0, 2}}}, false},
       {"wide", {3, 65537}, {{"dim", IntList{0}}}, false},
   };
 }

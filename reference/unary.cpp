@@ -52,7 +52,8 @@ UNARY(sigmoid, ([](const auto& x, const Attrs&) {
 UNARY(gelu, kGelu,
       {.a = -3,
        .b = 3,
-       .special = {0, -0.0, kInf, kNaN, 6e-8, 1e-40, 20, 1000},
+       .special = {0, -0.0, kInf, kNaN, 6e-8, 1e-40, 20, 1000, -5, -10, -13.25, -13.5, 1.5e-39,
+                   -3e-39, 1e-37, -2e-38},
        .variants = {{}, {{"approximate", "tanh"}}}})
 
 #undef UNARY

@@ -6,6 +6,7 @@
 #include "lib/autograd/apply.h"
 #include "lib/core/error.h"
 #include "lib/ops/ops.h"
+#include "lib/tensor/runtime.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/test_device.h"
 
@@ -85,6 +86,28 @@ TEST(StreamsTest, BackwardFollowsItsStreams) {
     EXPECT_EQ(x.grad().to_vector<float>(), Floats(64, 2 + 2 * 2 * 3));
     EXPECT_EQ(w.grad().to_vector<float>(), Floats(64, 3 + 9));
     y.device().synchronize();
+  });
+}
+
+// Blocks that share an output count who of them comes last, in words of their stream: sums that run
+// at once on several streams must not count in each other's, and leave their own at zero.
+TEST(StreamsTest, SumsOfSeveralStreamsCountApart) {
+  constexpr std::int64_t kSize = 1 << 19;
+  on_every_schedule([](const Device& device) {
+    std::vector<Device> on;
+    for (int i = 0; i < 3; ++i) on.push_back(device.on(device.new_stream()));
+    std::vector<Tensor> x, total;
+    for (const Device& d : on) x.push_back(full({kSize}, 1, d));
+    for (int i = 0; i < 6; ++i) total.push_back(sum(x[static_cast<std::size_t>(i) % 3]));
+    for (const Tensor& t : total) EXPECT_EQ(t.to_vector<float>(), Floats(1, kSize));
+    Runtime& runtime = device.runtime();
+    EXPECT_NE(runtime.tickets(on[0].stream()), runtime.tickets(on[1].stream()));
+    for (const Device& d : on) {
+      std::vector<std::uint32_t> tickets(Runtime::kTickets, 1);
+      runtime.driver().copy_to_host(tickets.data(), runtime.tickets(d.stream()),
+                                    tickets.size() * sizeof(std::uint32_t), d.stream());
+      EXPECT_EQ(tickets, std::vector<std::uint32_t>(Runtime::kTickets, 0));
+    }
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "conformance/sim/executor.h"
 #include "conformance/sim/source_line.h"
@@ -35,6 +36,7 @@ void Checker::begin_launch(Executor& executor) {
   error_pc_ = nullptr;
   window_ = {};
   epoch_ = launch_first_ = ++clock_of_epochs;
+  told_.clear();
   static_first_.clear();
   std::size_t cells = 0;
   for (const SharedVariable& v : executor.shared()) {
@@ -51,6 +53,9 @@ void Checker::begin_launch(Executor& executor) {
 void Checker::begin_block(std::size_t block) {
   block_ = static_cast<std::uint32_t>(block);
   epoch_ = block_first_ = ++clock_of_epochs;
+  fences_.clear();
+  seen_.clear();
+  known_.clear();
   std::fill(static_cells_.begin(), static_cells_.end(), Cell());
   std::fill(dynamic_cells_.begin(), dynamic_cells_.end(), Cell());
 }
@@ -139,9 +144,33 @@ void Checker::found(const std::string& what, const Access& a) {
 bool Checker::ordered(std::uint32_t epoch, std::uint32_t warp, std::uint32_t thread,
                       bool shared) const {
   if (epoch < launch_first_) return true;
-  if (!shared && epoch < block_first_) return false;  // blocks of one launch are not ordered
+  // Blocks of one launch are not ordered, but for what one hands to another.
+  if (!shared && epoch < block_first_) return handed_over(epoch, thread & kThreadBits);
   if (epoch < epoch_) return true;
   return same_warp(thread) && warp < warp_stamp_[executor_->self() / 32];
+}
+
+void Checker::atomic_seen(std::uintptr_t address) {
+  std::vector<Told>& told = told_[address];
+  std::vector<Told>& seen = seen_[self()];
+  for (const Told& t : told)
+    if (t.thread >> 10 != block_) seen.push_back(t);
+  if (const auto fence = fences_.find(self()); fence != fences_.end())
+    told.push_back({self(), fence->second});
+}
+
+void Checker::fenced() {
+  fences_[self()] = epoch_;
+  for (const Told& t : std::exchange(seen_[self()], {})) known_.push_back({t, self(), epoch_});
+}
+
+// Whether what `thread` of an earlier block did by `epoch` was handed to this thread.
+bool Checker::handed_over(std::uint32_t epoch, std::uint32_t thread) const {
+  return std::ranges::any_of(known_, [&](const Known& k) {
+    const bool did = k.told.thread >> 10 == thread >> 10 &&
+                     (epoch < k.told.epoch || (epoch == k.told.epoch && k.told.thread == thread));
+    return did && (k.to == self() || k.since < epoch_);
+  });
 }
 
 void Checker::remember_read(Cell& c, unsigned mask, bool shared) const {
@@ -206,6 +235,7 @@ void Checker::access(std::uintptr_t address, std::size_t bytes, bool write, bool
       found(str_cat("misaligned ", what, " of ", bytes, " bytes"), a);
     for (std::size_t i = 0; i < granules(address, bytes); ++i)
       check_cell(place.cells[i], granule_mask(address, bytes, i), a);
+    if (atomic && !a.shared) atomic_seen(address);
   }
   listening_ = true;
 }
@@ -229,6 +259,10 @@ void note_access(const void* p, unsigned bytes, bool write) {
 }
 void note_atomic(const void* p, unsigned bytes) {
   seen(p, bytes, true, true, __builtin_return_address(0));
+}
+void note_fence() {
+  flame::sim::Executor* e = flame::sim::Executor::existing();
+  if (e && e->checker().listening()) e->checker().fenced();
 }
 }  // namespace simcu
 

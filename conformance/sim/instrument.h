@@ -7,6 +7,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Checker {
   void listen(bool on) { listening_ = on; }
   bool listening() const { return listening_; }
 
+  // What a thread did before its fence, whoever sees a later atomic of it and fences may rely on.
+  void fenced();
   void access(std::uintptr_t address, std::size_t bytes, bool write, bool atomic, const void* pc);
   // The first thing that was wrong in this launch, with file and line, or an empty string.
   std::string report() const;
@@ -58,6 +61,8 @@ class Checker {
   void remember_read(Cell& cell, unsigned mask, bool shared) const;
   std::string name_of(std::uintptr_t address) const;
   void found(const std::string& what, const Access& a);
+  void atomic_seen(std::uintptr_t address);
+  bool handed_over(std::uint32_t epoch, std::uint32_t thread) const;
 
   Executor* executor_ = nullptr;
   bool listening_ = false;
@@ -65,6 +70,20 @@ class Checker {
   std::uint32_t epoch_ = 1, launch_first_ = 1, block_first_ = 1;
   std::uint32_t warp_clock_ = 1, warp_stamp_[32] = {};
   std::uint32_t block_ = 0;
+  // What blocks of this launch hand to each other. All that `thread` and, before its block's last
+  // barrier then, the others of its block did by `epoch`: told by its fence, and by an atomic after
+  // it; known to a thread `to` of this block since its epoch `since`, and to all after a barrier.
+  struct Told {
+    std::uint32_t thread, epoch;
+  };
+  struct Known {
+    Told told;
+    std::uint32_t to, since;
+  };
+  std::map<std::uint32_t, std::uint32_t> fences_;     // of this block: thread to epoch
+  std::map<std::uintptr_t, std::vector<Told>> told_;  // by the word that said so
+  std::map<std::uint32_t, std::vector<Told>> seen_;   // of this block, before its fence
+  std::vector<Known> known_;
   std::vector<Cell> dynamic_cells_, static_cells_;
   std::vector<std::size_t> static_first_;             // of each shared variable, in static_cells_
   std::uintptr_t locals_begin_ = 0, locals_end_ = 0;  // this OS thread's thread-local data

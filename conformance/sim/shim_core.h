@@ -78,12 +78,15 @@ void async_wait(unsigned groups_left);
 // An access that the compiler does not see: of model code, or atomic.
 void note_access(const void* p, unsigned bytes, bool write);
 void note_atomic(const void* p, unsigned bytes);
+void note_fence();
 #ifdef FLAME_SIM_INSTRUMENT
 inline void note(const void* p, unsigned bytes, bool write) { note_access(p, bytes, write); }
 inline void atomic_access(const void* p, unsigned bytes) { note_atomic(p, bytes); }
+inline void fence() { note_fence(); }
 #else
 inline void note(const void*, unsigned, bool) {}
 inline void atomic_access(const void*, unsigned) {}
+inline void fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }  // blocks on other OS threads
 #endif
 
 }  // namespace simcu

@@ -58,9 +58,9 @@ inline int __syncthreads_count(int p, SIMCU_LOC) { return int(simcu::block_vote(
 inline void __syncwarp(unsigned mask = ~0u, SIMCU_LOC) {
   simcu::warp_meet(mask, "__syncwarp", nullptr, nullptr, loc);
 }
-inline void __threadfence() {}
+inline void __threadfence() { simcu::fence(); }
 inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence_system() { simcu::fence(); }
 inline unsigned __activemask() { return simcu::active_mask(); }
 
 // The lane that each shuffle reads, as the PTX manual defines it for sub-warps of `width`.

@@ -32,6 +32,8 @@ struct BinaryRow {
   // Where arguments decide: the functor, and the numbers that it takes.
   std::string_view (*choose)(const Attrs&) = nullptr;
   flame_params::Numbers (*numbers)(const Attrs&) = nullptr;
+  // Operands whose summed gradient can come with the other operand's (kernels' SumAndGradient).
+  Reads sums_with_each = kNone;
   // Whether the gradient of operand `side` is the gradient that came.
   bool (*passes)(std::size_t side, const flame_params::Numbers&) = nullptr;
 };
@@ -98,26 +100,33 @@ Terms terms_of(const BinaryRow& row, const BackwardContext& context, const Tenso
   return terms;
 }
 
-// The gradient of operand `side`, summed over the dims along which it was broadcast.
-void sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, const Terms& terms,
-                  const Tensor& g, const Attrs& attrs) {
+// The gradient of operand `side`, summed over the dims along which it was broadcast. `each`: where
+// the other operand's gradient goes, if it is wanted and needs no sum. Gives whether it was made.
+bool sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, const Terms& terms,
+                  const Tensor& g, const Attrs& attrs, const Tensor* each) {
   const std::string_view functor = functor_of(row, attrs);
   const KeptDims kept = kept_by_broadcast(out.shape(), g.shape());
-  if (row.passes && row.passes(side, numbers_of(row, attrs)))
+  if (!(row.sums_with_each & (side == 0 ? kX : kY))) each = nullptr;
+  if (!each && row.passes && row.passes(side, numbers_of(row, attrs)))
     return reduce_into(out, {.file = "reduce.cu", .op = "Sum", .vectors = true}, g.dtype(),
                        g.shape(), kept, {g});
-  if (functor == "DivTrunc" || functor == "DivFloor") return fill_into(out, 0);
-  const std::string op =
-      expression("SumOfGradient", functor, static_cast<int>(row.symmetric ? 0 : side));
+  if (functor == "DivTrunc" || functor == "DivFloor") {
+    fill_into(out, 0);
+    return false;
+  }
+  const int sum_side = static_cast<int>(row.symmetric ? 0 : side);
+  const std::string op = expression("SumOfGradient", functor, sum_side);
+  const std::string op_each = each ? expression("SumAndGradient", functor, sum_side) : "";
   const ReduceOp reduce{.file = "binary.cu",
                         .op = op,
                         .numbers = numbers_of(row, attrs),
                         .vectors = functor != "Pow",
-                        .sums = true};
+                        .op_each = op_each,
+                        .each = each};
   if ((side == 0 ? row.gradient_x_reads : row.gradient_y_reads) == kNone)
     return reduce_into(out, reduce, g.dtype(), g.shape(), kept, {g});
-  reduce_into(out, reduce, g.dtype(), g.shape(), kept,
-              {g, side == 0 ? terms.y : terms.x, side == 0 ? terms.x : terms.y});
+  return reduce_into(out, reduce, g.dtype(), g.shape(), kept,
+                     {g, side == 0 ? terms.y : terms.x, side == 0 ? terms.x : terms.y});
 }
 
 template <const BinaryRow& row>
@@ -138,11 +147,13 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       continue;
     }
     out[i] = context.make_gradient(i);
-    if (out[i].shape() == shape) {
-      plain[i] = out[i];
-      continue;
-    }
-    sum_gradient(row, out[i], i, terms, grads[0], attrs);
+    if (out[i].shape() == shape) plain[i] = out[i];
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!out[i].defined() || out[i].shape() == shape) continue;
+    const Tensor& other = plain[1 - i].tensor();
+    if (sum_gradient(row, out[i], i, terms, grads[0], attrs, other.defined() ? &other : nullptr))
+      plain[1 - i] = 0.0;
   }
   if (!plain[0].tensor().defined() && !plain[1].tensor().defined()) return out;
   // The first operand of a loop decides its order: let it be one that is there.
@@ -228,11 +239,9 @@ std::string_view div_functor(const Attrs& attrs) {
 #define BINARY_DEF(id, functor_, glob, attributes, ...)                                          \
   const OpDef& id##_def() {                                                                      \
     static constexpr BinaryRow row{.name = #id, .functor = functor_ __VA_OPT__(, ) __VA_ARGS__}; \
-    static const OpDef def =                                                                     \
-        binary_def<row>({"binary_forward<" glob ",*>"},                                          \
-                        {"binary_backward<" glob ",*>", "reduce*<SumOfGradient<" glob ",*>,*>",  \
-                         "reduce_finish<Sum,*>"},                                                \
-                        attributes);                                                             \
+    static const OpDef def = binary_def<row>(                                                    \
+        {"binary_forward<" glob ",*>"},                                                          \
+        {"binary_backward<" glob ",*>", "reduce*<Sum*Gradient<" glob ",*>,*>"}, attributes);     \
     return def;                                                                                  \
   }
 // BINARY(mul, "Mul", ...): also mul(input, other).
@@ -240,11 +249,12 @@ std::string_view div_functor(const Attrs& attrs) {
   BINARY_DEF(id, functor_, functor_, {} __VA_OPT__(, ) __VA_ARGS__) \
   Tensor id(const Tensor& input, const Operand& other) { return call(id##_def(), input, other); }
 
-BINARY(mul, "Mul", .gradient_x_reads = kY, .gradient_y_reads = kX, .symmetric = true)
+BINARY(mul, "Mul", .gradient_x_reads = kY, .gradient_y_reads = kX, .symmetric = true,
+       .sums_with_each = kBoth)
 BINARY(pow, "Pow", .flops = 8, .other = "exponent")
 BINARY_DEF(add, "Add", "Add", (std::vector<AttrParam>{{"alpha", AttrValue{1.0}}}),
            .gradient_x_reads = kNone, .gradient_y_reads = kNone, .sums_by = "reduce*<Sum,*>",
-           .numbers = alpha, .passes = adds_as_it_is)
+           .numbers = alpha, .sums_with_each = kY, .passes = adds_as_it_is)
 BINARY_DEF(div, "Div", "Div*", (std::vector<AttrParam>{{"rounding_mode", AttrValue{}}}),
            .gradient_x_reads = kY, .sums_by = "fill<*>", .choose = div_functor)
 #undef BINARY

@@ -19,7 +19,8 @@ using Descs = std::span<const TensorDesc>;
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kArangeUnroll = 4;  // dev::kArangeUnroll of kernels/fill.cu
-constexpr unsigned kRandomUnroll = 4;  // dev::kRandomUnroll of kernels/random.cu
+// Of kernels/random.cu.
+constexpr unsigned kFewVectors = 4, kManyVectors = 8;
 
 Constant constant(const AttrValue& value) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return {static_cast<double>(*i), *i, 1};
@@ -123,10 +124,17 @@ std::vector<Tensor> random_forward(OpContext& context, std::span<const Tensor>,
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
+  const unsigned vectors = kNormal || size_of(out.dtype()) == 2 ? kManyVectors : kFewVectors;
   launch(context.device(),
          {"random.cu", expression("random", kNormal ? "Normal" : "Uniform", out.dtype())},
-         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), n);
+         blocks_for(out, vectors), {kThreads}, 0, out.data(), philox(attrs), n);
   return {out};
+}
+
+// How kernels take numbers modulo `size`. A sum with 3 has no digits below 2^-51.
+flame_params::Range range_of(unsigned long long size) {
+  return {size, ~0ull / size, 1 / static_cast<double>(size) + 3 - 3,
+          static_cast<unsigned>((1ull << 32) % size)};
 }
 
 std::vector<TensorDesc> randint_infer(Descs, const Attrs& attrs) {
@@ -147,11 +155,10 @@ std::vector<Tensor> randint_forward(OpContext& context, std::span<const Tensor>,
   const auto n = static_cast<long long>(out.numel());
   if (n == 0) return {out};
   const long long low = attrs.get_int("low");
-  const unsigned long long range =
-      static_cast<unsigned long long>(attrs.get_int("high")) - static_cast<unsigned long long>(low);
+  const auto range = range_of(static_cast<unsigned long long>(attrs.get_int("high")) -
+                              static_cast<unsigned long long>(low));
   launch(context.device(), {"random.cu", expression("random_integers", out.dtype())},
-         blocks_for(out, kRandomUnroll), {kThreads}, 0, out.data(), philox(attrs), low, range,
-         ~0ull / range, n);
+         blocks_for(out, kManyVectors), {kThreads}, 0, out.data(), philox(attrs), low, range, n);
   return {out};
 }
 

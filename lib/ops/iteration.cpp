@@ -89,6 +89,34 @@ bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std
   return true;
 }
 
+// Makes three dims of fewer, where 31 bits hold where every vector begins in every operand: the
+// kernels find these without a loop. Gives whether it did.
+bool make_rows(Dims& dims, std::size_t operands) {
+  if (dims.count > 3) return false;
+  constexpr std::int64_t kFits = std::int64_t{1} << 31;
+  std::int64_t vectors = 1;
+  for (const Dim& dim : dims.all()) vectors *= dim.size;
+  if (vectors > kFits) return false;
+  for (std::size_t k = 0; k < operands; ++k) {
+    std::int64_t last = 0;
+    for (const Dim& dim : dims.all()) last += (dim.size - 1) * dim.strides[k];
+    if (last >= kFits) return false;
+  }
+  while (dims.count < 3) {
+    dims.add(1);
+    std::rotate(dims.dim.begin(), dims.dim.begin() + dims.count - 1, dims.dim.begin() + dims.count);
+  }
+  return true;
+}
+
+// Whether there is one dim, and every operand lies along it.
+bool is_flat(const Dims& dims, std::span<const LoopOperand> operands, std::int64_t vector) {
+  if (dims.count != 1) return false;
+  for (std::size_t k = 0; k < operands.size(); ++k)
+    if (operands[k].tensor().defined() && dims.back().strides[k] != vector) return false;
+  return true;
+}
+
 }  // namespace
 
 Strides broadcast_strides(const Tensor& tensor, const Shape& shape) {
@@ -134,16 +162,14 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given) {
     dims.back().size = ceil_div(dims.back().size, width);
     for (std::int64_t& stride : dims.back().strides) stride *= width;
   }
+  loop.extent.flat = is_flat(dims, operands, loop.vector);
+  loop.extent.rows = !loop.extent.flat && make_rows(dims, operands.size());
   loop.extent.rank = static_cast<int>(dims.count);
   for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
   set_divisors(loop.extent);
-  loop.extent.flat = dims.count == 1;
   for (std::size_t k = 0; k < operands.size(); ++k) {
     flame_params::Strided& s = loop.operands[k];
-    if (operands[k].tensor().defined()) {
-      s.data = operands[k].tensor().data();
-      if (dims.back().strides[k] != loop.vector) loop.extent.flat = 0;
-    }
+    if (operands[k].tensor().defined()) s.data = operands[k].tensor().data();
     s.scalar = operands[k].number();
     for (std::size_t d = 0; d < dims.count; ++d) s.stride[d] = dims.dim[d].strides[k];
   }

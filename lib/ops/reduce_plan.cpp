@@ -5,19 +5,22 @@
 #include <cstdint>
 
 #include "lib/core/error.h"
+#include "lib/tensor/runtime.h"
 #include "lib/tensor/tensor_impl.h"
 
 namespace flame {
 namespace {
 
 constexpr std::int64_t kThreads = 256;  // dev::kThreads of kernels/elementwise.cuh
+constexpr std::int64_t kAccess = 16;
 constexpr std::int64_t kWarp = 32;
 // Fill any GPU; fixed, so that sums are the same on all.
-constexpr std::int64_t kTargetBlocks = 512;
-constexpr std::int64_t kInFlight = 4;        // dev::kInFlight of kernels/reduce_walk.cuh
-constexpr std::int64_t kStepsPerLane = 8;    // below this a split is not worth a second kernel
-constexpr std::int64_t kManyOutputs = 4096;  // which fill the GPU, so that lanes take more steps
-constexpr std::int64_t kMaxSplits = 65535;   // of gridDim.y
+constexpr std::int64_t kTargetBlocks = 256;
+static_assert(kTargetBlocks <= Runtime::kTickets, "blocks with splits have a ticket each");
+constexpr std::int64_t kInFlight = 4;       // dev::kInFlight of kernels/reduce_op.cuh
+constexpr std::int64_t kRing = 8;           // dev::kRing
+constexpr std::int64_t kStepsPerLane = 8;   // below this a split is not worth its partial result
+constexpr std::int64_t kMaxSplits = 65535;  // of gridDim.y
 
 struct Dim {
   std::int64_t size;
@@ -130,54 +133,59 @@ flame_params::Extent extent_of(const std::vector<Dim>& dims, std::int64_t n) {
   return e;
 }
 
-// Lanes and groups of a block of rows: whole warps, and enough steps for a lane to keep kInFlight
-// loads under way, several times over where outputs are many. Two lanes or more, if there are two
-// steps: what one access brings in is 32 bytes.
-void lay_out_rows(std::int64_t steps, std::int64_t outputs, std::int64_t& lanes,
+// Lanes and groups of a block of rows: whole warps, and enough steps for a lane to fill its ring;
+// several times over where what lanes carry takes long to combine. Two lanes or more, if there are
+// two steps: what one access brings in is 32 bytes.
+void lay_out_rows(std::int64_t steps, std::int64_t outputs, std::int64_t rings, std::int64_t& lanes,
                   std::int64_t& groups) {
-  const std::int64_t rounds = outputs >= kManyOutputs ? 4 : 1;
   if (steps <= kWarp * kInFlight)
     lanes = std::clamp(power_of_two(ceil_div(steps, kInFlight)),
                        std::min<std::int64_t>(2, power_of_two(steps)), kWarp);
   else
-    lanes = std::clamp(power_of_two(steps / (kInFlight * rounds)), kWarp, kThreads);
+    lanes = std::clamp(power_of_two(steps / (kRing * rings)), kWarp, kThreads);
   groups =
       std::clamp(power_of_two(outputs), std::max<std::int64_t>(kWarp / lanes, 1), kThreads / lanes);
 }
 
-void lay_out_columns(std::int64_t steps, std::int64_t outputs, std::int64_t& lanes,
+// Groups of vectors read 256 bytes side by side, or 128 where that makes enough blocks.
+void lay_out_columns(std::int64_t steps, std::int64_t outputs, bool vectors, std::int64_t& lanes,
                      std::int64_t& groups) {
-  groups = std::min(kWarp, power_of_two(outputs));
+  const bool narrow = outputs >= kWarp / 4 * kTargetBlocks;
+  groups = std::min(vectors ? kWarp / (narrow ? 4 : 2) : kWarp, power_of_two(outputs));
   lanes = std::min(kThreads / groups, power_of_two(ceil_div(steps, kInFlight)));
   groups = std::min(kThreads / lanes, power_of_two(outputs));
 }
 
 // Lanes and groups of a block, and how many splits share an output.
-void lay_out(ReducePlan& plan) {
+void lay_out(ReducePlan& plan, int state) {
   auto& p = plan.params;
   const bool columns = p.columns != 0;
   const std::int64_t steps = columns ? p.reduced.numel : ceil_div(p.reduced.numel, plan.vector);
   const std::int64_t groups_wanted = columns ? ceil_div(p.kept.numel, plan.vector) : p.kept.numel;
   std::int64_t lanes = 1, groups = 1;
-  (columns ? lay_out_columns : lay_out_rows)(steps, groups_wanted, lanes, groups);
+  if (columns)
+    lay_out_columns(steps, groups_wanted, plan.vector > 1, lanes, groups);
+  else
+    lay_out_rows(steps, groups_wanted, state > 1 ? 4 : plan.vector > 4 ? 2 : 1, lanes, groups);
   const std::int64_t blocks = ceil_div(groups_wanted, groups);
   const std::int64_t wanted = (kTargetBlocks + blocks / 2) / blocks;
   const std::int64_t splits =
       std::clamp(std::min(wanted, steps / (lanes * kStepsPerLane)), std::int64_t{1}, kMaxSplits);
-  p.chunk = std::max<std::int64_t>(ceil_div(steps, splits), 1);
-  p.splits = static_cast<int>(std::max<std::int64_t>(ceil_div(steps, p.chunk), 1));
+  p.splits = static_cast<int>(splits);
   plan.grid = {static_cast<unsigned>(blocks), static_cast<unsigned>(p.splits)};
   plan.block = {static_cast<unsigned>(columns ? groups : lanes),
                 static_cast<unsigned>(columns ? lanes : groups)};
   plan.states = static_cast<unsigned>(columns         ? lanes * groups * plan.vector
                                       : lanes > kWarp ? lanes * groups / kWarp
                                                       : 0);
+  // The vectors that threads have under way; kernels that read narrower ones use none of it.
+  if (plan.vector > 1) plan.ring_bytes = static_cast<unsigned>(lanes * groups * kRing * kAccess);
 }
 
 // The plan from strides alone; `tensors` and `address` are filled in by plan_reduction.
 ReducePlan plan_strides(const Shape& shape, const KeptDims& kept,
                         const std::vector<Strides>& strides, std::int64_t width,
-                        const std::vector<Place>& places) {
+                        const std::vector<Place>& places, int state) {
   Geometry g = gather(shape, kept, strides);
   ReducePlan plan;
   const bool columns = prefers_columns(g);
@@ -199,16 +207,24 @@ ReducePlan plan_strides(const Shape& shape, const KeptDims& kept,
     for (std::size_t d = 0; d < g.reduced.size(); ++d)
       plan.params.in[k].reduced[d] = g.reduced[d].strides[k];
   }
-  lay_out(plan);
+  lay_out(plan, state);
   return plan;
 }
 
-std::int64_t vector_width(DType dtype) { return 16 / static_cast<std::int64_t>(size_of(dtype)); }
+// Whether `t` can be written wherever `like` is read, by the same accesses.
+bool lies_as(const Tensor& t, const Tensor& like, const Shape& shape) {
+  return t.shape() == shape && like.shape() == shape && t.strides() == like.strides() &&
+         reinterpret_cast<std::uintptr_t>(t.data()) % kAccess == 0;
+}
+
+std::int64_t vector_width(DType dtype) {
+  return kAccess / static_cast<std::int64_t>(size_of(dtype));
+}
 
 }  // namespace
 
 ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
-                          std::span<const LoopOperand> operands, bool vectors) {
+                          std::span<const LoopOperand> operands, bool vectors, int state) {
   std::vector<Strides> strides;
   std::vector<Place> places;
   for (const LoopOperand& operand : operands) {
@@ -219,7 +235,7 @@ ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
                                  : Place{});
   }
   const std::int64_t width = vectors ? vector_width(operands[0].tensor().dtype()) : 1;
-  ReducePlan plan = plan_strides(shape, kept, strides, width, places);
+  ReducePlan plan = plan_strides(shape, kept, strides, width, places, state);
   for (std::size_t k = 0; k < operands.size(); ++k) {
     plan.params.in[k].data = operands[k].tensor().defined() ? operands[k].tensor().data() : nullptr;
     plan.params.in[k].scalar = operands[k].number();
@@ -227,36 +243,34 @@ ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
   return plan;
 }
 
-void reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape& shape,
+bool reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape& shape,
                  const KeptDims& kept, std::initializer_list<LoopOperand> operands) {
-  if (out.numel() == 0) return;
-  ReducePlan plan =
-      plan_reduction(shape, kept, std::span(operands.begin(), operands.size()), op.vectors);
+  if (out.numel() == 0) return false;
+  ReducePlan plan = plan_reduction(shape, kept, std::span(operands.begin(), operands.size()),
+                                   op.vectors, op.state);
   plan.params.numbers = op.numbers;
   plan.params.divisor = op.divisor;
   const DType acc = accumulator(dtype);
   const unsigned state = static_cast<unsigned>(size_of(acc)) * static_cast<unsigned>(op.state);
   Tensor partial;
   void* partial_data = nullptr;
+  void* tickets = nullptr;
   if (plan.partials() > 0) {
+    tickets = out.device().runtime().tickets(out.device().stream());
     partial = make_tensor(out.device(), {plan.partials() * op.state}, acc, "temporary");
     partial_data = partial.data();
   }
-  const std::string file(op.file);
+  const bool each =
+      op.each && plan.vector > 1 && lies_as(*op.each, operands.begin()->tensor(), shape);
+  plan.params.each = each ? op.each->data() : nullptr;
   launch(out.device(),
-         {file, plan.plain ? expression("reduce", op.op, dtype, plan.vector)
-                           : expression("reduce_any", op.op, dtype)},
-         plan.grid, plan.block, plan.states * state, plan.params, out.data(), partial_data,
-         op.second);
-  if (plan.partials() == 0) return;
-  std::int64_t lanes = 1, groups = 1;
-  lay_out_columns(plan.params.splits, out.numel(), lanes, groups);
-  const driver::KernelId finish{op.sums ? "reduce.cu" : file,
-                                expression("reduce_finish", op.sums ? "Sum" : op.op, dtype)};
-  launch(out.device(), finish, {static_cast<unsigned>(ceil_div(out.numel(), groups))},
-         {static_cast<unsigned>(groups), static_cast<unsigned>(lanes)},
-         static_cast<unsigned>(lanes * groups) * state, partial_data, out.data(), op.second,
-         static_cast<long long>(out.numel()), plan.params.splits, op.divisor);
+         {std::string(op.file),
+          plan.plain ? expression(plan.params.columns ? "reduce_columns" : "reduce_rows",
+                                  each ? op.op_each : op.op, dtype, plan.vector)
+                     : expression("reduce_any", op.op, dtype)},
+         plan.grid, plan.block, std::max(plan.states * state, plan.ring_bytes), plan.params,
+         out.data(), partial_data, op.second, tickets);
+  return each;
 }
 
 KeptDims kept_by_broadcast(const Shape& to, const Shape& shape) {
@@ -271,7 +285,8 @@ std::int64_t reduce_workspace(DType dtype, const Shape& shape, const KeptDims& k
   if (numel(shape) == 0) return 0;
   const std::int64_t unit = static_cast<std::int64_t>(size_of(accumulator(dtype))) * state;
   const auto bytes = [&](std::int64_t width) {
-    return plan_strides(shape, kept, {contiguous_strides(shape)}, width, {Place{}}).partials() *
+    return plan_strides(shape, kept, {contiguous_strides(shape)}, width, {Place{}}, state)
+               .partials() *
            unit;
   };
   return vectors ? std::max(bytes(1), bytes(vector_width(dtype))) : bytes(1);

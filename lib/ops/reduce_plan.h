@@ -18,16 +18,17 @@ struct ReducePlan {
   int vector = 1;
   bool plain = false;  // fit for the kernels that take no more than two kept and two reduced dims
   driver::Dim3 grid, block;
-  unsigned states = 0;  // of dynamic shared memory
+  // Of dynamic shared memory, one after the other in the same place.
+  unsigned states = 0, ring_bytes = 0;
   std::int64_t partials() const {
     return params.splits > 1 ? params.kept.numel * params.splits : 0;
   }
 };
 
 // A reduction of terms over `shape`. Operands broadcast to it; the first decides the layout.
-// `vectors`: the op has kernels for 16-byte accesses.
+// `vectors`: the op has kernels for 16-byte accesses. `state`: accumulators that its lanes carry.
 ReducePlan plan_reduction(const Shape& shape, const KeptDims& kept,
-                          std::span<const LoopOperand> operands, bool vectors);
+                          std::span<const LoopOperand> operands, bool vectors, int state);
 
 // What reduces: the kernel's file, its Op, and what the Op's terms need.
 struct ReduceOp {
@@ -35,14 +36,18 @@ struct ReduceOp {
   flame_params::Numbers numbers = {};
   double divisor = 1;
   bool vectors = false;
-  bool sums = false;       // the Op adds: Sum's reduce_finish serves it
   int state = 1;           // accumulators that the Op's State has
   void* second = nullptr;  // where the Op's second result goes
+  // Another Op that sums the same terms and has a result for each, which has the shape of the terms
+  // and goes there.
+  std::string_view op_each = {};
+  const Tensor* each = nullptr;
 };
 
 // out (contiguous, one element for each combination of the kept dims, in order) = the op's
-// combination of its terms over the other dims.
-void reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape& shape,
+// combination of its terms over the other dims. Gives whether what op.each asks for was made too:
+// only where vectors allow it, and it lies as the first operand does.
+bool reduce_into(const Tensor& out, const ReduceOp& op, DType dtype, const Shape& shape,
                  const KeptDims& kept, std::initializer_list<LoopOperand> operands);
 
 // Which dims of `shape` a gradient of shape `to` (which broadcasts to it) keeps.

@@ -59,7 +59,7 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
       continue;
     }
     const std::string op = expression("SumOfChosen", static_cast<int>(i - 1));
-    reduce_into(out[i], {.file = "where.cu", .op = op, .vectors = true, .sums = true}, dtype, shape,
+    reduce_into(out[i], {.file = "where.cu", .op = op, .vectors = true}, dtype, shape,
                 kept_by_broadcast(out[i].shape(), shape), {grads[0], condition});
   }
   if (!plain[0].tensor().defined() && !plain[1].tensor().defined()) return out;
@@ -105,8 +105,7 @@ const OpDef& where_def() {
       .backward = backward,
       .cost = cost,
       .kernels = {"where_forward<*>"},
-      .backward_kernels = {"where_backward<*>", "reduce*<SumOfChosen<*>,*>",
-                           "reduce_finish<Sum,*>"},
+      .backward_kernels = {"where_backward<*>", "reduce*<SumOfChosen<*>,*>"},
       .backward_workspace = backward_workspace,
   };
   return def;

@@ -14,6 +14,7 @@ Runtime::Runtime(std::shared_ptr<driver::Driver> driver, const DeviceOptions& op
 
 Runtime::~Runtime() {
   for (const PendingFault& f : faults_) allocator_.deallocate(f.word, sizeof(FaultWord), f.stream);
+  for (const auto& [stream, words] : tickets_) driver_->deallocate(words);
 }
 
 driver::KernelHandle Runtime::kernel(const driver::KernelId& id) {
@@ -64,6 +65,25 @@ void Runtime::check_faults() {
                         ") at position ", word.position);
   }
   if (!message.empty()) throw IndexError(message);
+}
+
+// Not the allocator's memory: it is no tensor's, and lives as long as the device. A new stream may
+// get the handle of one that is gone; all its kernels have ended, so that its words are zero.
+void* Runtime::tickets(driver::StreamHandle stream) {
+  constexpr std::size_t kBytes = kTickets * sizeof(std::uint32_t);
+  std::lock_guard lock(tickets_mutex_);
+  void*& words = tickets_[stream];
+  if (words == nullptr) {
+    void* const fresh = driver_->allocate(kBytes, "tickets");
+    try {
+      driver_->fill(fresh, 0, kBytes, stream);
+    } catch (...) {
+      driver_->deallocate(fresh);
+      throw;
+    }
+    words = fresh;
+  }
+  return words;
 }
 
 void launch_kernel(const Device& device, const driver::KernelId& kernel, driver::Dim3 grid,

@@ -44,6 +44,11 @@ class Runtime {
   void* arm_fault(std::string what, driver::StreamHandle stream);
   void check_faults();
 
+  // kTickets 32-bit zeros in device memory for the kernels of `stream`: blocks count in one who of
+  // them comes last, and leave it zero (kernels/reduce.cuh). Made once for a stream.
+  static constexpr std::int64_t kTickets = 1024;
+  void* tickets(driver::StreamHandle stream);
+
  private:
   struct PendingFault {
     std::string what;
@@ -64,6 +69,8 @@ class Runtime {
   std::uint64_t seed_ = 0, counter_ = 0;
   std::mutex faults_mutex_;
   std::vector<PendingFault> faults_;
+  std::mutex tickets_mutex_;
+  std::unordered_map<driver::StreamHandle, void*> tickets_;
 };
 
 }  // namespace flame

@@ -299,6 +299,57 @@ TEST_P(Bugs, BlocksThatDependOnEachOther) {
   }
 }
 
+TEST_P(Bugs, CounterWithoutFence) {
+  for (const bool before : {false, true}) {
+    for (const bool after : {false, true}) {
+      TestDevice device(options);
+      Array<float> x(device, std::vector<float>(256, 1), "x"), partial(device, 256, "partial");
+      Array<float> out(device, 1, "out");
+      Array<unsigned> ticket(device, std::vector<unsigned>(1), "ticket");
+      const std::string fault =
+          device.fault_of("buggy.cu", "missing_fence", {4}, {64}, 0, x.data(), partial.data(),
+                          ticket.data(), out.data(), before, after);
+      if (!kChecked || (before && after)) {
+        EXPECT_EQ(fault, "");
+        EXPECT_EQ(out.read()[0], 256.0f);
+        continue;
+      }
+      EXPECT_THAT(fault, HasSubstr("race: read of what "));
+      EXPECT_THAT(fault, HasSubstr(at_mark("missing_fence")));
+    }
+  }
+}
+
+TEST_P(Bugs, FenceBeforeBarrier) {
+  TestDevice device(options);
+  Array<float> x(device, std::vector<float>(256, 1), "x"), partial(device, 256, "partial");
+  Array<float> out(device, 1, "out");
+  Array<unsigned> ticket(device, std::vector<unsigned>(1), "ticket");
+  const std::string fault = device.fault_of("buggy.cu", "fence_before_barrier", {4}, {64}, 0,
+                                            x.data(), partial.data(), ticket.data(), out.data());
+  if (kChecked) {
+    EXPECT_THAT(fault, HasSubstr("race: read of what "));
+    EXPECT_THAT(fault, HasSubstr(at_mark("fence_before_barrier")));
+  }
+}
+
+// A counter that an earlier launch left behind: the block that seems to be the last one reads what
+// nobody wrote yet.
+TEST_P(Bugs, StaleCounter) {
+  TestDevice device(options);
+  Array<float> x(device, std::vector<float>(256, 1), "x"), partial(device, 256, "partial");
+  Array<float> out(device, 1, "out");
+  Array<unsigned> ticket(device, std::vector<unsigned>(1, 1), "ticket");
+  const std::string fault = device.fault_of("good.cu", "sum_by_last", {4}, {64}, 0, x.data(),
+                                            partial.data(), ticket.data(), out.data());
+  if (kChecked) {
+    EXPECT_THAT(fault, HasSubstr("read of uninitialised memory"));
+    return;
+  }
+  const Scan s = device.driver->scan(out.data(), out.bytes());
+  EXPECT_EQ(s.unwritten + s.tainted, 1u);
+}
+
 TEST_P(Bugs, HostPointer) {
   TestDevice device(options);
   std::vector<float> host(64, 1);

@@ -58,6 +58,17 @@ TEST_P(Good, ShufflesAndStaticSharedMemory) {
             std::accumulate(x.begin(), x.end(), 0.0));
 }
 
+TEST_P(Good, TheLastBlockAddsUp) {
+  Array<float> x(device, std::vector<float>(512, 2), "x"), partial(device, 512, "partial");
+  Array<float> out(device, 1, "out");
+  Array<unsigned> ticket(device, std::vector<unsigned>(1), "ticket");
+  for (int i = 0; i < 2; ++i)
+    device.launch("good.cu", "sum_by_last", {8}, {64}, 0, x.data(), partial.data(), ticket.data(),
+                  out.data());
+  EXPECT_EQ(out.read()[0], 1024.0f);
+  EXPECT_EQ(ticket.read()[0], 0u);
+}
+
 TEST_P(Good, SoftmaxInDynamicSharedMemory) {
   const int rows = 33, columns = 517;
   const auto x = random_floats(std::size_t(rows) * columns);

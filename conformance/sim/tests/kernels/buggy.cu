@@ -99,6 +99,43 @@ __global__ void chained_blocks(float* y) {
 }
 DEV_EXPORT(chained_blocks)
 
+// A counter says who comes last, but without a fence not that what the others wrote is there.
+__global__ void missing_fence(const float* x, float* partial, unsigned* ticket, float* out,
+                              bool before, bool after) {
+  __shared__ bool last;
+  partial[dev::global_thread()] = x[dev::global_thread()];
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    if (before) __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    if (after) __threadfence();
+  }
+  __syncthreads();
+  if (!last || threadIdx.x != 32) return;
+  float sum = 0;
+  for (int i = 0; i < int(dev::global_threads()); ++i) sum += partial[i];  // MARK missing_fence
+  out[0] = sum;
+}
+DEV_EXPORT(missing_fence)
+
+// The same with its barrier after the write missing: thread 0's fence is too early for the others.
+__global__ void fence_before_barrier(const float* x, float* partial, unsigned* ticket, float* out) {
+  __shared__ bool last;
+  partial[dev::global_thread()] = x[dev::global_thread()];
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  if (!last || threadIdx.x != 0) return;
+  float sum = 0;
+  for (int i = 0; i < int(dev::global_threads()); ++i)
+    sum += partial[i];  // MARK fence_before_barrier
+  out[0] = sum;
+}
+DEV_EXPORT(fence_before_barrier)
+
 __global__ void reads_unwritten(const float* x, float* y) {
   y[threadIdx.x] = x[threadIdx.x] + 1;  // MARK reads_unwritten
 }

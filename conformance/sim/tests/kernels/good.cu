@@ -42,6 +42,25 @@ __global__ void block_sums(const float* x, float* out, long long n) {
 }
 DEV_EXPORT(block_sums<256>)
 
+// The last block to come adds up what all wrote: fences on both sides of the counter.
+__global__ void sum_by_last(const float* x, float* partial, unsigned* ticket, float* out) {
+  __shared__ bool last;
+  partial[dev::global_thread()] = x[dev::global_thread()];
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    if (last) atomicExch(ticket, 0u);
+    __threadfence();
+  }
+  __syncthreads();
+  if (!last || threadIdx.x != 32) return;
+  float sum = 0;
+  for (int i = 0; i < int(dev::global_threads()); ++i) sum += partial[i];
+  out[0] = sum;
+}
+DEV_EXPORT(sum_by_last)
+
 // One block a row, the row kept in dynamic shared memory.
 template <class T, int kThreads>
 __global__ void row_softmax(const T* x, T* y, int columns) {
