@@ -50,13 +50,6 @@ __device__ __forceinline__ void async_copy16(void* shared, const void* global) {
       : "memory");
 }
 __device__ __forceinline__ void async_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-// Asks for memory on 16 bytes, a multiple of 16 of it, to be brought into the L2 cache, where the
-// device can (PTX ISA, cp.async.bulk.prefetch).
-__device__ __forceinline__ void prefetch_to_l2(const void* from, unsigned bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
 // Makes a group of the thread's copies since the last one; waits until only its newest kGroups
 // groups may be under way (PTX ISA, cp.async.commit_group, cp.async.wait_group).
 __device__ __forceinline__ void async_commit() {
@@ -134,7 +127,6 @@ inline void async_wait() {
   simcu::async_commit();
   simcu::async_wait(0);
 }
-inline void prefetch_to_l2(const void*, unsigned) {}
 inline void async_commit() { simcu::async_commit(); }
 template <int kGroups>
 inline void async_wait_but() {

@@ -87,6 +87,7 @@ template <class T, bool kGrad, bool kMany>
 struct Columns {
   static constexpr int kN = kVec<T>, kLines = kWide * kN, kParts = kColumnThreads / kLines;
   static constexpr int kStep = kColumnThreads * kN;  // in shared memory
+  static constexpr int kRound = 8;                   // rows of a thread between two looks
 
   const T *x, *g;
   T* out;
@@ -108,19 +109,26 @@ struct Columns {
     kept = dyn_shared<T>() + int(threadIdx.x) * kN;
     kept_grad = kept + segment * kLines;
   }
-  // Calls f(row of the segment's in shared memory, row of the tensor) for the thread's share.
+  // Calls f(place in shared memory, row) for the thread's share of a segment, whole rounds of
+  // kRound.
   template <class F>
   __device__ __forceinline__ void for_rows(int at, F&& f) const {
     const int first = at * segment + int(threadIdx.x) / kWide;
-    const int end = live ? min(cols, (at + 1) * segment) : 0;
-    int k = 0;
-#pragma unroll 4
-    for (int row = first; row < end; row += kTall, k += kStep) f(k, row * inner);
+#pragma unroll 1
+    for (int round = 0; round < segment; round += kRound * kTall)
+#pragma unroll
+      for (int i = 0; i < kRound; ++i) f((round / kTall + i) * kStep, first + round + i * kTall);
   }
   __device__ __forceinline__ void fetch(int at) const {
-    for_rows(at, [&](int k, long long row) {
-      async_copy16(kept + k, x + row);
-      if constexpr (kGrad) async_copy16(kept_grad + k, g + row);
+    const int end = live ? cols : 0;
+    for_rows(at, [&](int k, int row) {
+      if (row < end) {
+        async_copy16(kept + k, x + row * inner);
+        if constexpr (kGrad) async_copy16(kept_grad + k, g + row * inner);
+      } else {
+        reinterpret_cast<Piece<T>*>(kept + k)->fill(-inf());
+        if constexpr (kGrad) reinterpret_cast<Piece<T>*>(kept_grad + k)->fill(0.f);
+      }
     });
     async_wait();
   }
@@ -132,7 +140,7 @@ struct Columns {
   __device__ __forceinline__ void sum(int at, SoftmaxSums<float> (&sums)[kN]) const {
     Piece<T> top;
     top.fill(-inf());
-    for_rows(at, [&](int k, long long) { raise(top, piece(kept + k)); });
+    for_rows(at, [&](int k, int) { raise(top, piece(kept + k)); });
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
       float m = top.get(j);
@@ -142,7 +150,7 @@ struct Columns {
     float from[kN];
 #pragma unroll
     for (int j = 0; j < kN; ++j) from[j] = sums[j].shift == -inf() ? 0.f : sums[j].shift;
-    for_rows(at, [&](int k, long long) {
+    for_rows(at, [&](int k, int) {
       const Piece<T> p = piece(kept + k);
       Piece<T> q;
       if constexpr (kGrad) q = piece(kept_grad + k);
@@ -207,7 +215,8 @@ struct Columns {
       inverse[j] = 1.f / lines.s[0][line + j];
       if constexpr (kGrad) dot[j] = lines.d[0][line + j] * inverse[j];
     }
-    for_rows(at, [&](int k, long long row) {
+    const int end = live ? cols : 0;
+    for_rows(at, [&](int k, int row) {
       const Piece<T> p = piece(kept + k);
       float v[kN];
 #pragma unroll
@@ -217,7 +226,7 @@ struct Columns {
 #pragma unroll
         for (int j = 0; j < kN; ++j) v[j] *= q.get(j) - dot[j];
       }
-      *reinterpret_cast<Piece<T>*>(out + row) = Piece<T>::of(v);
+      if (row < end) *reinterpret_cast<Piece<T>*>(out + row * inner) = Piece<T>::of(v);
     });
   }
 
@@ -243,8 +252,8 @@ struct Columns {
 }  // namespace dev
 
 // `strips` strips of lines for each outer index, `segments` blocks for each strip, of `segment`
-// columns. words, unless segments is 1: (strips, segments, 128 / sizeof(T)), all bits set by the
-// launch before. inner is whole vectors. Shared memory: 128 * segment bytes.
+// columns, a multiple of 256. words, unless segments is 1: (strips, segments, 128 / sizeof(T)), all
+// bits set by the launch before. inner is whole vectors. Shared memory: 128 * segment bytes.
 template <class T, bool kMany>
 __global__ void __launch_bounds__(dev::kColumnThreads, 3)
     softmax_forward_columns(const T* x, T* y, unsigned long long* words, int cols, long long inner,

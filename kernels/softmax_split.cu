@@ -99,12 +99,6 @@ struct Segments {
       async_commit();
     }
   }
-  // A segment that a block still to come will fetch. For the first thread.
-  __device__ __forceinline__ void announce(int row, int at) const {
-    const unsigned bytes = unsigned(left(at)) * unsigned(sizeof(T));
-    prefetch_to_l2(x + start(row, at), bytes);
-    if constexpr (kGrad) prefetch_to_l2(g + start(row, at), bytes);
-  }
   // The thread's sums of what was fetched last.
   __device__ __forceinline__ SoftmaxSums<float> sum(int left) const {
     SoftmaxSums<float> sums;
@@ -159,7 +153,7 @@ struct Segments {
 // row are worked on at the same time.
 template <class T, bool kGrad, bool kVectors>
 __device__ __forceinline__ void take_segments(const Segments<T, kGrad, kVectors>& of, Word* parts,
-                                              int items, int ahead) {
+                                              int items) {
   constexpr int kWords = kGrad ? 2 : 1;
   int item = blockIdx.x, row = item / of.segments, own = item - row * of.segments;
   of.fetch_all(of.start(row, own), of.left(own));
@@ -171,8 +165,6 @@ __device__ __forceinline__ void take_segments(const Segments<T, kGrad, kVectors>
 #pragma unroll 1
     while (true) {
       all = of.sum(of.left(at));
-      if (kVectors && threadIdx.x == 0 && at == own && ahead > 0 && item + ahead < items)
-        of.announce((item + ahead) / of.segments, (item + ahead) % of.segments);
       const int absent =
           exchange<kGrad>(all, parts + (long long)row * of.segments * kWords, at, of.segments);
       if (absent < 0 && at == own) break;
@@ -205,18 +197,18 @@ DEV_EXPORT(softmax_words)
 template <class T, bool kVectors>
 __global__ void __launch_bounds__(dev::kSplitThreads, 6)
     softmax_forward_split(const T* x, T* y, unsigned long long* parts, long long cols, int segment,
-                          int segments, int items, int ahead) {
+                          int segments, int items) {
   const dev::Segments<T, false, kVectors> of(x, nullptr, y, cols, segment, segments);
-  dev::take_segments(of, parts, items, ahead);
+  dev::take_segments(of, parts, items);
 }
 
 // x, g, dx as x and y above; parts: 2 * items words. Shared memory: two segments.
 template <class T, bool kVectors>
 __global__ void __launch_bounds__(dev::kSplitThreads, 6)
     softmax_backward_split(const T* x, const T* g, T* dx, unsigned long long* parts, long long cols,
-                           int segment, int segments, int items, int ahead) {
+                           int segment, int segments, int items) {
   const dev::Segments<T, true, kVectors> of(x, g, dx, cols, segment, segments);
-  dev::take_segments(of, parts, items, ahead);
+  dev::take_segments(of, parts, items);
 }
 
 #define EXPORT_SPLIT(T)                       \

@@ -89,13 +89,15 @@ bool can_split(const Device& device, std::int64_t segments, std::int64_t groups)
 }
 
 SplitPlan plan_rows_split(const Device& device, const Lines& lines, DType t, std::int64_t tensors) {
-  constexpr std::int64_t kBlocks = 6;
+  constexpr std::int64_t kBlocks = 6,
+                         kLineBytes = 128;  // of the cache: a warp's accesses touch four
   SplitPlan plan;
   if (t == DType::kFloat64) return plan;
-  const std::int64_t segments = row_segments(lines.cols, t, tensors), width = vector_width(t);
+  const std::int64_t segments = row_segments(lines.cols, t, tensors),
+                     line = kLineBytes / static_cast<std::int64_t>(size_of(t));
   if (!can_split(device, segments, lines.count())) return plan;
   plan.segments = segments;
-  plan.segment = ceil_div(ceil_div(lines.cols, segments), width) * width;
+  plan.segment = ceil_div(ceil_div(lines.cols, segments), line) * line;
   plan.blocks = lines.count() * segments;
   plan.words = plan.blocks * tensors;
   // Blocks that take one segment after another pay where many wait for each other.
@@ -111,7 +113,7 @@ SplitPlan plan_rows_split(const Device& device, const Lines& lines, DType t, std
 
 SplitPlan plan_columns(const Device& device, const Lines& lines, DType t,
                        std::initializer_list<Tensor> all) {
-  constexpr std::int64_t kLeastCols = 128, kMostCols = std::int64_t{1} << 30;
+  constexpr std::int64_t kRound = 256, kLeastCols = 128, kMostCols = std::int64_t{1} << 30;
   const std::int64_t tensors = static_cast<std::int64_t>(all.size()) - 1;  // all but the result
   SplitPlan plan;
   if (t == DType::kFloat64 || lines.cols < kLeastCols || lines.cols > kMostCols ||
@@ -122,7 +124,7 @@ SplitPlan plan_columns(const Device& device, const Lines& lines, DType t,
                      strips = lines.outer * strips_of(lines, t);
   if (!can_split(device, segments, strips)) return plan;
   plan.segments = segments;
-  plan.segment = ceil_div(lines.cols, segments);
+  plan.segment = ceil_div(ceil_div(lines.cols, segments), kRound) * kRound;
   plan.blocks = strips * segments;
   plan.words = plan.blocks * tensors * kStripBytes / static_cast<std::int64_t>(size_of(t));
   plan.grid = {static_cast<unsigned>(plan.blocks)};
@@ -160,7 +162,7 @@ void run_rows_split(Context& context, std::string_view kernel, const SplitPlan& 
   const void* const filled = words.defined() ? words.data() : nullptr;
   launch_split(context.device(), {"softmax_split.cu", expression(kernel, t, vectors)}, plan,
                tensors.data()..., filled, cols, static_cast<int>(plan.segment),
-               static_cast<int>(plan.segments), static_cast<int>(plan.blocks), 0);
+               static_cast<int>(plan.segments), static_cast<int>(plan.blocks));
 }
 template <class Context, class... Tensors>
 void run_columns(Context& context, std::string_view kernel, const SplitPlan& plan, DType t,
