@@ -6,7 +6,7 @@
 
 namespace flame::test {
 
-class NullDriver final : public driver::Driver {
+class NullDriver : public driver::Driver {
  public:
   const driver::Info& info() const override { return info_; }
   void* allocate(std::size_t bytes, std::string_view) override {
