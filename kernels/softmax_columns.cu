@@ -172,8 +172,8 @@ struct Columns {
     }
   }
 
-  // Publishes the sums of segment `at`; -1: `lines` part 0 holds those of whole lines; else a
-  // segment that is still to be computed.
+  // Publishes the sums of segment `at`. -1: part 0 of `lines` holds shift, 1 / s and d / s of whole
+  // lines; else a segment that is still to be computed.
   __device__ __forceinline__ int exchange(int at, const SoftmaxSums<float> (&sums)[kN],
                                           LineSums<kLines, kGrad>& lines) const {
     __shared__ int absent;
@@ -200,9 +200,11 @@ struct Columns {
       lines.put(part, l, all);
       __syncthreads();
       if (part == 0) all = lines.template total<kParts>(l);
-      __syncthreads();
     }
-    if (part == 0) lines.put(0, l, all);
+    if (part == 0) {  // what is line l's, is this thread's now
+      const float inverse = 1.f / all.s;
+      lines.put(0, l, {all.shift, inverse, all.d * inverse});
+    }
     __syncthreads();
     return absent;
   }
@@ -212,8 +214,8 @@ struct Columns {
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
       shift[j] = lines.shift[0][line + j];
-      inverse[j] = 1.f / lines.s[0][line + j];
-      if constexpr (kGrad) dot[j] = lines.d[0][line + j] * inverse[j];
+      inverse[j] = lines.s[0][line + j];
+      if constexpr (kGrad) dot[j] = lines.d[0][line + j];
     }
     const int end = live ? cols : 0;
     for_rows(at, [&](int k, int row) {

@@ -109,10 +109,12 @@ struct SoftmaxSums {
   // The same for sums alone: without gradients parts count by their own size, as terms do.
   template <bool kGrad>
   __device__ __forceinline__ A weight_in(A all) const {
-    if constexpr (kGrad || sizeof(A) == 8)
+    if constexpr (sizeof(A) == 8) {
       return scale_to(all);
-    else
-      return shift == A(-inf()) ? A(0) : fast_exp2((shift - all) * kLog2E);
+    } else {
+      const A t = shift - all;
+      return shift == A(-inf()) ? A(0) : kGrad ? corrected_exp(t) : fast_exp2(t * kLog2E);
+    }
   }
   template <bool kGrad>
   __device__ __forceinline__ void add(const SoftmaxSums& more) {

@@ -65,10 +65,10 @@ struct SplitPlan {
 };
 constexpr std::int64_t kRowThreads = 128, kColumnThreads = 256;
 
-// Of one row: so many that what a block keeps of `tensors` rows is 36 KiB at most. Six blocks share
-// a processor.
+// Of one row: so many that what a block keeps of `tensors` rows is 32 KiB at most. Six blocks and
+// more share a processor.
 std::int64_t row_segments(std::int64_t cols, DType t, std::int64_t tensors) {
-  constexpr std::int64_t kKeptBytes = 36 << 10;
+  constexpr std::int64_t kKeptBytes = 32 << 10;
   return ceil_div(cols, kKeptBytes / tensors / static_cast<std::int64_t>(size_of(t)));
 }
 // Of 128 bytes of neighbouring lines: 64 KiB of all tensors. Three blocks share a processor.
@@ -89,8 +89,8 @@ bool can_split(const Device& device, std::int64_t segments, std::int64_t groups)
 }
 
 SplitPlan plan_rows_split(const Device& device, const Lines& lines, DType t, std::int64_t tensors) {
-  constexpr std::int64_t kBlocks = 6,
-                         kLineBytes = 128;  // of the cache: a warp's accesses touch four
+  constexpr std::int64_t kMostBlocks = 8, kStaticShared = 1536;  // the kernel's and the system's
+  constexpr std::int64_t kLineBytes = 128;  // of the cache: a warp's accesses touch four
   SplitPlan plan;
   if (t == DType::kFloat64) return plan;
   const std::int64_t segments = row_segments(lines.cols, t, tensors),
@@ -100,14 +100,16 @@ SplitPlan plan_rows_split(const Device& device, const Lines& lines, DType t, std
   plan.segment = ceil_div(ceil_div(lines.cols, segments), line) * line;
   plan.blocks = lines.count() * segments;
   plan.words = plan.blocks * tensors;
+  const std::int64_t kept = plan.segment * tensors * static_cast<std::int64_t>(size_of(t));
+  plan.shared_bytes = static_cast<unsigned>(kept);
+  plan.block = {static_cast<unsigned>(kRowThreads)};
   // Blocks that take one segment after another pay where many wait for each other.
-  const std::int64_t many = tensors == 1 ? 16 : 6,
-                     resident = kBlocks * device.info().multiprocessors;
+  const std::int64_t many = tensors == 1 ? 16 : 6;
+  const auto shared = static_cast<std::int64_t>(device.info().max_shared_bytes);
+  const std::int64_t resident =
+      device.info().multiprocessors * std::min(kMostBlocks, shared / (kept + kStaticShared));
   plan.grid = {
       static_cast<unsigned>(segments < many ? plan.blocks : std::min(plan.blocks, resident))};
-  plan.block = {static_cast<unsigned>(kRowThreads)};
-  plan.shared_bytes =
-      static_cast<unsigned>(plan.segment * tensors * static_cast<std::int64_t>(size_of(t)));
   return plan;
 }
 
@@ -138,7 +140,7 @@ template <class Context>
 Tensor split_words(Context& context, const SplitPlan& plan) {
   constexpr std::int64_t kThreads = 256;
   if (plan.segments == 1) return {};
-  const Tensor words = context.temporary({plan.words}, DType::kInt64);
+  Tensor words = context.temporary({plan.words}, DType::kInt64);
   launch(context.device(), {"softmax_split.cu", "softmax_words"},
          {static_cast<unsigned>(ceil_div(plan.words, kThreads))}, {static_cast<unsigned>(kThreads)},
          0, words.data(), static_cast<long long>(plan.words));
