@@ -240,7 +240,7 @@ struct Walk {
           advance(to);
         }
       }
-      async_group();  // also an empty one, so that each step has its own
+      async_commit();  // also an empty one, so that each step has its own
       if (filled < kDepth) continue;
       async_wait_but<kDepth - 1>();
       Step arrived;

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(1024)
     // Values first: a scale times 1 / sum would lose its bits among the subnormals.
     const dev::SoftmaxSums<A> mine = dev::exponentials<T>(tile.v, dev::NoGrad());
     dev::SoftmaxSums<A> all = mine;
-    all.combine_in_block(true);
+    all.template combine_in_block<false>(true);
     const A scale = mine.scale_to(all.shift);
 #pragma unroll
     for (int j = 0; j < tile.kSize; ++j) tile.v[j] *= scale;
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(1024)
     for (int j = 0; j < e.kSize; ++j) e.v[j] = x_raw.get(j);
     const dev::SoftmaxSums<A> mine = dev::exponentials<T>(e.v, [&](int j) { return g_raw.get(j); });
     dev::SoftmaxSums<A> all = mine;
-    all.combine_in_block(true);
+    all.template combine_in_block<true>(true);
     const A inverse = A(1) / all.s;
     const A scale = mine.scale_to(all.shift);
 #pragma unroll

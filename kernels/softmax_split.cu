@@ -1,205 +1,221 @@
 // softmax and its gradient of rows that one block's registers cannot hold: each block keeps a
 // segment of a row in shared memory, and tells the other blocks of its row the sums of its segment
 // through memory. Traffic: forward reads x and writes y once; backward reads x and g and writes dx
-// once. Shared memory is what lets enough bytes be under way while blocks wait for each other.
+// once. A block takes one segment after another, and asks for the next one piece by piece while it
+// writes the results of this one.
 //
 // No block depends on another to run: a segment whose sums have not come after a while is computed
 // by whoever waits for it, by the same instructions, so that it does not matter who did.
-#include "softmax_sums.cuh"
+#include "softmax_exchange.cuh"
 
 namespace dev {
 
 // Of a block; lib/ops/softmax.cpp agrees.
-inline constexpr int kSplitThreads = 256;
+inline constexpr int kSplitThreads = 128;
 
-using Word = unsigned long long;
-inline constexpr Word kAbsent = ~Word(0);  // what the host fills `parts` with
+// A thread's part of kStride elements: a vector, or as many single elements. It alone comes back to
+// what it put into shared memory, so that no barrier is needed. Pointers are to the thread's first
+// element; `left`: how many elements are there from it on.
+template <class T, bool kVectors>
+struct Share {
+  static constexpr int kN = kVec<T>, kStride = kSplitThreads * kN;
+  static constexpr int kApart = kVectors ? 1 : kSplitThreads;
 
-__device__ __forceinline__ Word packed(float high, float low) {
-  const Word word = Word(__float_as_uint(high)) << 32 | __float_as_uint(low);
-  return word == kAbsent ? word - 1 : word;  // another NaN
-}
-__device__ __forceinline__ float high_of(Word word) {
-  return __uint_as_float(unsigned(word >> 32));
-}
-__device__ __forceinline__ float low_of(Word word) { return __uint_as_float(unsigned(word)); }
-
-// Sums of a row from those of its segments, `kWords` words each; for a whole warp. Gives the first
-// segment that did not come, or -1.
-template <int kWords>
-__device__ __forceinline__ int collect(Word* parts, int segments, SoftmaxSums<float>& all) {
-  constexpr int kTries = 64;  // of about a microsecond
-  const int lane = threadIdx.x % 32;
-  all = {};
-  for (int first = 0; first < segments; first += 32) {
-    const int i = first + lane;
-    Word word[kWords];
-    for (int tries = 0;; ++tries) {
-      bool there = true;
+  static __device__ __forceinline__ int first() { return int(threadIdx.x) * (kVectors ? kN : 1); }
+  static __device__ __forceinline__ void fetch(T* kept, const T* from, int left) {
+    if constexpr (kVectors) {
+      if (left > 0) async_copy16(kept, from);
+    } else {
 #pragma unroll
-      for (int k = 0; k < kWords; ++k) {
-        word[k] = i < segments ? load_relaxed(&parts[i * kWords + k]) : packed(-inf(), 0);
-        there = there && word[k] != kAbsent;
+      for (int j = 0; j < kN; ++j)
+        if (j * kApart < left) kept[j * kApart] = from[j * kApart];
+    }
+  }
+  static __device__ __forceinline__ Piece<T> read(const T* kept, int left, float pad) {
+    Piece<T> piece;
+    if (kVectors && left > 0) return *reinterpret_cast<const Piece<T>*>(kept);
+    piece.fill(pad);
+    if constexpr (!kVectors) {
+#pragma unroll
+      for (int j = 0; j < kN; ++j)
+        if (j * kApart < left) piece.set(j, kept[j * kApart]);
+    }
+    return piece;
+  }
+  static __device__ __forceinline__ void write(T* to, const float* v, int left) {
+    if constexpr (kVectors) {
+      if (left > 0) *reinterpret_cast<Piece<T>*>(to) = Piece<T>::of(v);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kN; ++j)
+        if (j * kApart < left) to[j * kApart] = store<T>(v[j]);
+    }
+  }
+};
+
+// What a block works on: rows of `cols` elements in `segments` segments of `segment`, of which x
+// and, for the gradient, g are kept in shared memory. Pointers are the thread's.
+template <class T, bool kGrad, bool kVectors>
+struct Segments {
+  using Part = Share<T, kVectors>;
+  // A chunk is so many strides, a group of copies: sums begin before all is there.
+  static constexpr int kN = Part::kN, kStride = Part::kStride, kStrides = kGrad ? 2 : 4;
+  static constexpr int kChunk = kStrides * kStride;
+
+  const T *x, *g;
+  T* out;
+  long long cols;
+  int segment, segments;
+  T *kept, *kept_grad;
+
+  __device__ __forceinline__ Segments(const T* x_, const T* g_, T* out_, long long cols_,
+                                      int segment_, int segments_)
+      : x(x_ + Part::first()),
+        g(g_ + Part::first()),
+        out(out_ + Part::first()),
+        cols(cols_),
+        segment(segment_),
+        segments(segments_) {
+    kept = dyn_shared<T>() + Part::first();
+    kept_grad = kept + (segment + kN - 1) / kN * kN;
+  }
+  __device__ __forceinline__ long long start(int row, int at) const {
+    return row * cols + (long long)at * segment;
+  }
+  // Elements of segment `at` from the thread's first on.
+  __device__ __forceinline__ int left(int at) const {
+    return int(min((long long)segment, cols - (long long)at * segment)) - Part::first();
+  }
+
+  __device__ __forceinline__ void fetch(long long from, int at, int left) const {
+    Part::fetch(kept + at, x + from + at, left - at);
+    if constexpr (kGrad) Part::fetch(kept_grad + at, g + from + at, left - at);
+  }
+  __device__ __forceinline__ void fetch_all(long long from, int left) const {
+#pragma unroll 1
+    for (int at = 0; at < segment; at += kChunk) {
+#pragma unroll
+      for (int i = 0; i < kStrides; ++i) fetch(from, at + i * kStride, left);
+      async_commit();
+    }
+  }
+  // The thread's sums of what was fetched last.
+  __device__ __forceinline__ SoftmaxSums<float> sum(int left) const {
+    SoftmaxSums<float> sums;
+    int groups = (segment + kChunk - 1) / kChunk;
+#pragma unroll 1
+    for (int at = 0; at < left; at += kChunk) {
+      async_wait_but_some(--groups);
+      Piece<T> p[kStrides], q[kStrides];
+#pragma unroll
+      for (int i = 0; i < kStrides; ++i) {
+        const int from = at + i * kStride;
+        p[i] = Part::read(kept + from, left - from, -inf());
+        if constexpr (kGrad) q[i] = Part::read(kept_grad + from, left - from, 0.f);
       }
-      const unsigned absent = __ballot_sync(0xffffffffu, !there);
-      if (absent == 0) break;
-      if (tries == kTries) return first + 31 - __clz(int(absent & -absent));
+      if constexpr (kGrad)
+        sums.template add_pieces<T>(p, [&](int i, int j) { return q[i].get(j); });
+      else
+        sums.template add_pieces<T>(p, NoGrad());
     }
-    SoftmaxSums<float> some{high_of(word[0]), low_of(word[0]), 0};
-    if (kWords > 1 && i < segments) some.d = low_of(word[kWords - 1]);
-    all.add(some);
+    async_wait();
+    return sums;
   }
-  all.combine_in_warp();
-  return -1;
-}
-
-// Publishes the sums of segment `at`, of which every thread brings its part. Gives the first
-// segment of the row that is still to be computed; -1: `all` is the row's.
-template <int kWords>
-__device__ __forceinline__ int exchange(const SoftmaxSums<float>& mine, Word* parts, int at,
-                                        int segments, SoftmaxSums<float>& all) {
-  __shared__ float of_row[3];
-  __shared__ int absent;
-  SoftmaxSums<float> sums = mine;
-  sums.combine_in_block(false);
-  if (threadIdx.x < 32) {
-    if (threadIdx.x == 0) {
-      if (kWords > 1) atomicExch(&parts[at * kWords + 1], packed(0, sums.d));
-      atomicExch(&parts[at * kWords], packed(sums.shift, sums.s));
+  // Writes the results, and asks for the next segment in their place.
+  __device__ __forceinline__ void finish(T* to, int left, const SoftmaxSums<float>& all,
+                                         long long next_from, int next_left) const {
+    const float inverse = 1.f / all.s, dot = kGrad ? all.d * inverse : 0.f;
+#pragma unroll 1
+    for (int base = 0; base < segment; base += kChunk) {
+#pragma unroll
+      for (int i = 0; i < kStrides; ++i) {
+        const int at = base + i * kStride;
+        if (at < left) {
+          const auto p = Part::read(kept + at, left - at, 0.f);
+          float v[kN];
+#pragma unroll
+          for (int j = 0; j < kN; ++j) v[j] = share_of_sum<T>(p.get(j), all.shift) * inverse;
+          if constexpr (kGrad) {
+            const auto q = Part::read(kept_grad + at, left - at, 0.f);
+#pragma unroll
+            for (int j = 0; j < kN; ++j) v[j] *= q.get(j) - dot;
+          }
+          Part::write(to + at, v, left - at);
+        }
+        if (at < next_left) fetch(next_from, at, next_left);
+      }
+      async_commit();
     }
-    const int missing = collect<kWords>(parts, segments, sums);
-    if (threadIdx.x == 0)
-      of_row[0] = sums.shift, of_row[1] = sums.s, of_row[2] = sums.d, absent = missing;
   }
-  __syncthreads();
-  all = {of_row[0], of_row[1], of_row[2]};
-  return absent;
-}
+};
 
-// The segment to go on with: a missing one, else the block's own, whose values are wanted last.
-__device__ __forceinline__ bool done_with(int& at, int absent, int own) {
-  const bool done = absent < 0 && at == own;
-  at = absent < 0 ? own : absent;
-  return done;
-}
-
-// A thread's share of a segment goes to shared memory; it alone comes back to it, so that no
-// barrier is needed.
-template <class T>
-__device__ __forceinline__ void fetch_segment(T* shared, const T* from, int count, bool vectors) {
-  if (vectors) {
-    for (int at = threadIdx.x * kVec<T>; at < count; at += blockDim.x * kVec<T>)
-      async_copy16(shared + at, from + at);
-  } else {
-    for (int at = threadIdx.x; at < count; at += blockDim.x) shared[at] = from[at];
-  }
-}
-
-// Calls f(first, pieces: one of each row) for the thread's share.
-template <class T, class F, class... Rows>
-__device__ __forceinline__ void for_pieces(int count, bool vectors, F&& f, const Rows*... rows) {
-  if (vectors) {
-#pragma unroll 2
-    for (int at = threadIdx.x * kVec<T>; at < count; at += blockDim.x * kVec<T>)
-      f(at, *reinterpret_cast<const Piece<T>*>(rows + at)...);
-  } else {
-    for (int at = threadIdx.x; at < count; at += blockDim.x) f(at, One<T>{rows[at]}...);
+// Items are the segments of all rows in order, of which a block takes each gridDim.x-th: those of a
+// row are worked on at the same time.
+template <class T, bool kGrad, bool kVectors>
+__device__ __forceinline__ void take_segments(const Segments<T, kGrad, kVectors>& of, Word* parts,
+                                              int items) {
+  constexpr int kWords = kGrad ? 2 : 1;
+  int item = blockIdx.x, row = item / of.segments, own = item - row * of.segments;
+  of.fetch_all(of.start(row, own), of.left(own));
+  if (of.segments > 1) await_launch_before();  // which filled `parts`
+#pragma unroll 1
+  while (true) {
+    SoftmaxSums<float> all;
+    int at = own;
+#pragma unroll 1
+    while (true) {
+      all = of.sum(of.left(at));
+      const int absent =
+          exchange<kGrad>(all, parts + (long long)row * of.segments * kWords, at, of.segments);
+      if (absent < 0 && at == own) break;
+      at = absent < 0 ? own : absent;  // the block's own values are wanted last
+      of.fetch_all(of.start(row, at), of.left(at));
+    }
+    item += gridDim.x;
+    const bool more = item < items;
+    const int next_row = more ? item / of.segments : 0, next = item - next_row * of.segments;
+    of.finish(of.out + of.start(row, own), of.left(own), all, of.start(next_row, next),
+              more ? of.left(next) : 0);
+    if (!more) return;
+    row = next_row, own = next;
   }
 }
 
 }  // namespace dev
 
-// x, y: (rows, cols) in `segments` segments of `segment` elements, one block each; parts: (rows,
-// segments) words. Shared memory: a segment.
-template <class T>
+// Fills what the blocks of the next launch tell each other in. That launch may start meanwhile.
+__global__ void __launch_bounds__(256) softmax_words(unsigned long long* words, long long count) {
+  dev::let_next_launch_start();
+  const long long at = dev::global_thread();
+  if (at < count) words[at] = dev::kAbsent;
+}
+DEV_EXPORT(softmax_words)
+
+// x, y: (rows, cols) in `segments` segments of `segment` elements, whole vectors where kVectors;
+// items = rows * segments. parts, unless segments is 1: items words, all bits set by the launch
+// before. Shared memory: a segment.
+template <class T, bool kVectors>
 __global__ void __launch_bounds__(dev::kSplitThreads, 6)
     softmax_forward_split(const T* x, T* y, unsigned long long* parts, long long cols, int segment,
-                          int segments, bool vectors) {
-  const long long row = blockIdx.x / segments;
-  const int own = int(blockIdx.x - row * segments);
-  x += row * cols, y += row * cols, parts += row * segments;
-  T* const kept = dyn_shared<T>();
-  dev::SoftmaxSums<float> all;
-  int at = own, count = 0;
-#pragma unroll 1
-  while (true) {
-    const long long first = (long long)at * segment;
-    count = int(min((long long)segment, cols - first));
-    dev::fetch_segment(kept, x + first, count, vectors);
-    dev::async_wait();
-    dev::SoftmaxSums<float> mine;
-    dev::for_pieces<T>(
-        count, vectors,
-        [&]<class P>(int, const P& p) {
-          float v[P::kSize];
-#pragma unroll
-          for (int j = 0; j < P::kSize; ++j) v[j] = p.get(j);
-          mine.add_values<T>(v, dev::NoGrad());
-        },
-        kept);
-    if (dev::done_with(at, dev::exchange<1>(mine, parts, at, segments, all), own)) break;
-  }
-  y += (long long)own * segment;
-  const float inverse = 1.f / all.s;
-  dev::for_pieces<T>(
-      count, vectors,
-      [&]<class P>(int i, const P& p) {
-        float v[P::kSize];
-#pragma unroll
-        for (int j = 0; j < P::kSize; ++j)
-          v[j] = dev::exp_from<T, true>(p.get(j), all.shift) * inverse;
-        dev::put(y + i, p, v);
-      },
-      kept);
+                          int segments, int items) {
+  const dev::Segments<T, false, kVectors> of(x, nullptr, y, cols, segment, segments);
+  dev::take_segments(of, parts, items);
 }
-DEV_EXPORT(softmax_forward_split<float>)
-DEV_EXPORT(softmax_forward_split<__half>)
-DEV_EXPORT(softmax_forward_split<__nv_bfloat16>)
 
-// x, g, dx as x and y above; parts: (rows, segments, 2) words. Shared memory: two segments.
-template <class T>
+// x, g, dx as x and y above; parts: 2 * items words. Shared memory: two segments.
+template <class T, bool kVectors>
 __global__ void __launch_bounds__(dev::kSplitThreads, 6)
     softmax_backward_split(const T* x, const T* g, T* dx, unsigned long long* parts, long long cols,
-                           int segment, int segments, bool vectors) {
-  const long long row = blockIdx.x / segments;
-  const int own = int(blockIdx.x - row * segments);
-  x += row * cols, g += row * cols, dx += row * cols, parts += row * segments * 2;
-  T* const kept = dyn_shared<T>();
-  T* const kept_grad = kept + (segment + dev::kVec<T> - 1) / dev::kVec<T> * dev::kVec<T>;
-  dev::SoftmaxSums<float> all;
-  int at = own, count = 0;
-#pragma unroll 1
-  while (true) {
-    const long long first = (long long)at * segment;
-    count = int(min((long long)segment, cols - first));
-    dev::fetch_segment(kept, x + first, count, vectors);
-    dev::fetch_segment(kept_grad, g + first, count, vectors);
-    dev::async_wait();
-    dev::SoftmaxSums<float> mine;
-    dev::for_pieces<T>(
-        count, vectors,
-        [&]<class P>(int, const P& p, const P& q) {
-          float v[P::kSize];
-#pragma unroll
-          for (int j = 0; j < P::kSize; ++j) v[j] = p.get(j);
-          mine.add_values<T>(v, [&](int j) { return q.get(j); });
-        },
-        kept, kept_grad);
-    if (dev::done_with(at, dev::exchange<2>(mine, parts, at, segments, all), own)) break;
-  }
-  dx += (long long)own * segment;
-  const float inverse = 1.f / all.s, dot = all.d * inverse;
-  dev::for_pieces<T>(
-      count, vectors,
-      [&]<class P>(int i, const P& p, const P& q) {
-        float v[P::kSize];
-#pragma unroll
-        for (int j = 0; j < P::kSize; ++j)
-          v[j] = dev::exp_from<T, true>(p.get(j), all.shift) * inverse * (q.get(j) - dot);
-        dev::put(dx + i, p, v);
-      },
-      kept, kept_grad);
+                           int segment, int segments, int items) {
+  const dev::Segments<T, true, kVectors> of(x, g, dx, cols, segment, segments);
+  dev::take_segments(of, parts, items);
 }
-DEV_EXPORT(softmax_backward_split<float>)
-DEV_EXPORT(softmax_backward_split<__half>)
-DEV_EXPORT(softmax_backward_split<__nv_bfloat16>)
+
+#define EXPORT_SPLIT(T)                       \
+  DEV_EXPORT(softmax_forward_split<T, true>)  \
+  DEV_EXPORT(softmax_forward_split<T, false>) \
+  DEV_EXPORT(softmax_backward_split<T, true>) \
+  DEV_EXPORT(softmax_backward_split<T, false>)
+EXPORT_SPLIT(float)
+EXPORT_SPLIT(__half)
+EXPORT_SPLIT(__nv_bfloat16)

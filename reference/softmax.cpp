@@ -35,6 +35,25 @@ InputSpec far_below_the_largest(std::int64_t length) {
   return explicit_values({3, length}, std::move(row));
 }
 
+// Rows of which all but a few elements are masked, in places that blocks may share out among them.
+InputSpec mostly_masked(std::int64_t length) {
+  std::vector<double> row(static_cast<std::size_t>(length), -kInf);
+  for (std::int64_t j = 0; j < 5; ++j)
+    row[static_cast<std::size_t>(length / 2 + 7 * j)] = 0.25 - 4.5 * double(j);
+  row.back() = 0.5;
+  return explicit_values({2, length}, std::move(row));
+}
+
+// Rows of nothing but -inf, of a NaN, of an infinity and of finite numbers.
+InputSpec special_rows(std::int64_t length) {
+  const auto n = static_cast<std::size_t>(length);
+  std::vector<double> rows(4 * n, -kInf);
+  for (std::size_t j = n; j < 4 * n; ++j) rows[j] = double(j % 17) / 8;
+  rows[n + n / 3] = kNaN;
+  rows[2 * n + n - 1] = kInf;
+  return explicit_values({4, length}, std::move(rows));
+}
+
 std::vector<Case> softmax_cases() {
   const auto last = [](const char* name, InputSpec in, bool quick = true) {
     return Case{name, {std::move(in)}, {{"dim", std::int64_t{-1}}}, quick};
@@ -67,6 +86,12 @@ std::vector<Case> softmax_cases() {
       last("vector", normal({127}), false),
       last("many_rows", normal({2049, 31}), false),
       last("longest", normal({2, 65537}), false),
+      last("long_vectors", normal({3, 20488}), false),
+      last("long_masked", mostly_masked(20488), false),
+      last("long_subnormal", far_below_the_largest(20488), false),
+      forward_only(last("long_special", special_rows(20488), false)),
+      {"columns_of_blocks", {normal({2, 515, 72})}, {{"dim", std::int64_t{1}}}, false},
+      {"columns_of_many", {normal({8200, 64})}, {{"dim", std::int64_t{0}}}, false},
       {"wide_columns", {normal({33, 1025})}, {{"dim", std::int64_t{0}}}, false},
       {"four_dims", {normal({3, 5, 7, 9})}, {{"dim", std::int64_t{-3}}}, false},
   };

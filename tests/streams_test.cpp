@@ -3,11 +3,14 @@
 // is a wrong result.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "lib/autograd/apply.h"
 #include "lib/core/error.h"
 #include "lib/ops/ops.h"
 #include "lib/tensor/runtime.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/null_driver.h"
 #include "tests/support/test_device.h"
 
 namespace flame {
@@ -140,6 +143,47 @@ TEST(StreamsTest, AFreshStreamIsNotTheDefaultOne) {
   EXPECT_NE(one.handle(), two.handle());
   EXPECT_EQ(device.stream(), 0u);
   EXPECT_TRUE(device.on(one) == device) << "a stream does not make another device";
+}
+
+// What was launched before each launch that may start early.
+class EarlyDriver final : public test::NullDriver {
+ public:
+  driver::KernelHandle load(const driver::Image& image, const driver::KernelId& id) override {
+    const driver::KernelHandle handle = NullDriver::load(image, id);
+    names_[handle] = id.expression;
+    return handle;
+  }
+  void launch(driver::KernelHandle handle, const driver::Launch& how,
+              std::span<const driver::Arg> args) override {
+    NullDriver::launch(handle, how, args);
+    if (how.early) before_early.push_back(last_);
+    last_ = names_[handle];
+  }
+  std::vector<std::string> before_early;
+
+ private:
+  std::map<driver::KernelHandle, std::string> names_;
+  std::string last_;
+};
+
+// A kernel that starts early waits for the words alone: nothing that made its input may come
+// before it without them between.
+TEST(StreamsTest, SoftmaxStartsEarlyBehindItsWordsOnly) {
+  const auto driver = std::make_shared<EarlyDriver>();
+  const Device device{driver};
+  const auto early_of = [&](const Shape& shape, DType dtype, std::int64_t dim) {
+    driver->before_early.clear();
+    const Tensor x = full(shape, 1, {device, dtype}).set_requires_grad();
+    softmax(x * x, dim).backward(full(shape, 1, {device, dtype}));
+    return driver->before_early;
+  };
+  const std::vector<std::string> both(2, "softmax_words");
+  EXPECT_EQ(early_of({2, 40000}, DType::kFloat32, 1), both);
+  EXPECT_EQ(early_of({2, 40001}, DType::kBFloat16, 1), both);
+  EXPECT_EQ(early_of({2000, 64}, DType::kFloat32, 0), both);
+  EXPECT_EQ(early_of({2, 8192}, DType::kBFloat16, 1), std::vector<std::string>()) << "one block";
+  EXPECT_EQ(early_of({200, 64}, DType::kFloat32, 0), std::vector<std::string>()) << "one block";
+  EXPECT_EQ(early_of({2, 100}, DType::kFloat32, 1), std::vector<std::string>());
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ namespace flame::driver {
                                   X(cuModuleUnload, 2000) X(cuModuleGetFunction, 2000)             \
                                       X(cuFuncGetAttribute, 2020) X(cuFuncSetAttribute, 9000)      \
                                           X(cuFuncGetParamInfo, 12040) X(cuFuncLoad, 12040)        \
-                                              X(cuLaunchKernel, 4000)
+                                              X(cuLaunchKernel, 4000)                      \
+                                              X(cuLaunchKernelEx, 11060)
 
 class CudaApi {
  public:

@@ -83,6 +83,7 @@ class CudaDriver final : public Driver {
   void find_parameters(LoadedKernel& kernel, std::size_t count) const;
   void check_arguments(const LoadedKernel& kernel, std::span<const Arg> args) const;
   void grant_shared(LoadedKernel& kernel, unsigned bytes);
+  CUresult launch_early(const LoadedKernel& kernel, const Launch& launch, void** arguments) const;
   CUstream stream(StreamHandle handle) const {
     return handle ? reinterpret_cast<CUstream>(handle) : default_stream_;
   }

@@ -13,6 +13,9 @@ constexpr std::size_t kMaxArguments = 64;
 // Dynamic shared memory a block may have without asking, static included (CUDA programming guide).
 constexpr unsigned kSharedWithoutAsking = 48 * 1024;
 
+// The compute capability from which on a launch can start before the one before has ended.
+constexpr int kEarlyFrom = 9;
+
 std::string size_text(Dim3 d) { return str_cat(d.x, " x ", d.y, " x ", d.z); }
 
 }  // namespace
@@ -78,6 +81,24 @@ void CudaDriver::grant_shared(LoadedKernel& kernel, unsigned bytes) {
   kernel.granted_shared = most;
 }
 
+CUresult CudaDriver::launch_early(const LoadedKernel& kernel, const Launch& launch,
+                                  void** arguments) const {
+  CUlaunchAttribute attribute{};
+  attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  attribute.value.programmaticStreamSerializationAllowed = 1;
+  const CUlaunchConfig config{.gridDimX = launch.grid.x,
+                              .gridDimY = launch.grid.y,
+                              .gridDimZ = launch.grid.z,
+                              .blockDimX = launch.block.x,
+                              .blockDimY = launch.block.y,
+                              .blockDimZ = launch.block.z,
+                              .sharedMemBytes = launch.shared_bytes,
+                              .hStream = stream(launch.stream),
+                              .attrs = &attribute,
+                              .numAttrs = 1};
+  return api_->cuLaunchKernelEx(&config, kernel.function, arguments, nullptr);
+}
+
 void CudaDriver::launch(KernelHandle handle, const Launch& launch, std::span<const Arg> args) {
   flame::check<DriverError>(handle != 0, "launch: no kernel");
   LoadedKernel& kernel = *reinterpret_cast<LoadedKernel*>(handle);
@@ -88,9 +109,13 @@ void CudaDriver::launch(KernelHandle handle, const Launch& launch, std::span<con
   for (std::size_t i = 0; i < args.size(); ++i) pointers[i] = const_cast<void*>(args[i].data);
   context_.enter();
   if (launch.shared_bytes > 0) grant_shared(kernel, launch.shared_bytes);
-  const CUresult result = api_->cuLaunchKernel(
-      kernel.function, launch.grid.x, launch.grid.y, launch.grid.z, launch.block.x, launch.block.y,
-      launch.block.z, launch.shared_bytes, stream(launch.stream), pointers.data(), nullptr);
+  const CUresult result =
+      launch.early && info_.compute_major >= kEarlyFrom
+          ? launch_early(kernel, launch, pointers.data())
+          : api_->cuLaunchKernel(kernel.function, launch.grid.x, launch.grid.y, launch.grid.z,
+                                 launch.block.x, launch.block.y, launch.block.z,
+                                 launch.shared_bytes, stream(launch.stream), pointers.data(),
+                                 nullptr);
   if (result != CUDA_SUCCESS) [[unlikely]]
     api_->fail(result, "cuLaunchKernel",
                str_cat("while launching ", kernel.name, ", grid ", size_text(launch.grid),

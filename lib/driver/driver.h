@@ -42,6 +42,9 @@ struct Launch {
   Dim3 grid, block;
   unsigned shared_bytes = 0;  // dynamic
   StreamHandle stream = 0;
+  // May start while the launch before it in the stream is ending, where the device can: the kernel
+  // waits itself before it touches what that one wrote (kernels/ptx.cuh, await_launch_before).
+  bool early = false;
 };
 
 // One kernel argument: where its value lies on the host, and its size, so that both can be checked.

@@ -10,9 +10,11 @@
 namespace flame {
 
 // Compiles and loads the kernel at its first use on this device, then launches it on the device's
-// stream. Throws JitError, DriverError. With FLAME_SYNC=1 waits, and names the kernel that failed.
+// stream; `early` as in driver::Launch. Throws JitError, DriverError. With FLAME_SYNC=1 waits, and
+// names the kernel that failed.
 void launch_kernel(const Device& device, const driver::KernelId& kernel, driver::Dim3 grid,
-                   driver::Dim3 block, unsigned shared_bytes, std::span<const driver::Arg> args);
+                   driver::Dim3 block, unsigned shared_bytes, std::span<const driver::Arg> args,
+                   bool early = false);
 
 // launch(device, {"unary.cu", "unary_forward<Exp, float>"}, grid, block, shared, x, y, n): argument
 // types must be exactly the kernel's.
@@ -21,6 +23,14 @@ void launch(const Device& device, const driver::KernelId& kernel, driver::Dim3 g
             driver::Dim3 block, unsigned shared_bytes, const Args&... args) {
   const std::array<driver::Arg, sizeof...(Args)> list{driver::Arg{&args, sizeof(args)}...};
   launch_kernel(device, kernel, grid, block, shared_bytes, list);
+}
+
+// The same for a kernel that waits for the launch before it where it must.
+template <class... Args>
+void launch_early(const Device& device, const driver::KernelId& kernel, driver::Dim3 grid,
+                  driver::Dim3 block, unsigned shared_bytes, const Args&... args) {
+  const std::array<driver::Arg, sizeof...(Args)> list{driver::Arg{&args, sizeof(args)}...};
+  launch_kernel(device, kernel, grid, block, shared_bytes, list, true);
 }
 
 // The spelling of a template argument in a kernel expression.

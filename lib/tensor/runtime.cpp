@@ -87,10 +87,11 @@ void* Runtime::tickets(driver::StreamHandle stream) {
 }
 
 void launch_kernel(const Device& device, const driver::KernelId& kernel, driver::Dim3 grid,
-                   driver::Dim3 block, unsigned shared_bytes, std::span<const driver::Arg> args) {
+                   driver::Dim3 block, unsigned shared_bytes, std::span<const driver::Arg> args,
+                   bool early) {
   Runtime& runtime = device.runtime();
   const driver::KernelHandle handle = runtime.kernel(kernel);
-  runtime.driver().launch(handle, {grid, block, shared_bytes, device.stream()}, args);
+  runtime.driver().launch(handle, {grid, block, shared_bytes, device.stream(), early}, args);
   if (!runtime.options().sync) return;
   try {
     runtime.driver().synchronize(device.stream());
