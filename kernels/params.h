@@ -136,6 +136,28 @@ struct Depthwise {
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 
+// Images cut into lines for warps: see kernels/row_unit.cuh. `strips` lines to a plane, `pieces` to a
+// line. A warp takes `together` whole lines or, where that is 0, one of `segments` parts of a line:
+// kSegment pieces, and at both ends a lane that reads for its neighbour. Division as in Extent.
+inline constexpr int kSegment = 30;
+struct RowUnits {
+  unsigned lines, pieces, strips, together, segments;
+  unsigned pieces_factor, strips_factor, segments_factor;
+  int pieces_shift, strips_shift, segments_shift;
+};
+
+// A depthwise convolution by rows: see kernels/conv_depthwise_rows.cu. Backward: blocks of `planes`
+// channels in `chunk` images, `groups` of them to all channels; or `parts` blocks to a channel.
+struct RowConv {
+  RowUnits units;
+  unsigned channels, channels_factor;
+  int channels_shift;
+  int images, height, width, out_h;
+  int planes, groups, parts, chunk;
+};
+// Rows of outputs that a thread makes: 7 divides the heights of most networks.
+constexpr int depthwise_rows(int window, int stride) { return window == 3 && stride == 1 ? 7 : 4; }
+
 // Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
 // coordinates that a window reaches fit.
 template <class Index>

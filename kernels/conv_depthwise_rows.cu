@@ -1,0 +1,181 @@
+// conv2d where every channel is a group of its own, with one output each, for the windows of most
+// networks: squares of 3, 5 or 7 with half of that as padding, rows of whole pieces. A thread reads
+// its piece of some rows once, all loads under way together, and slides the window over it in
+// registers; zeros stand for what is outside. Traffic: forward x read, y written once; backward g
+// and x read, dx written once. The gradient of the weight is summed in registers over some images.
+#include "row_unit.cuh"
+
+namespace dev {
+
+template <int kReads, int V, class T>
+__device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T* plane, int first,
+                                          int height, int width) {
+#pragma unroll
+  for (int r = 0; r < kReads; ++r) {
+    rows[r].clear();
+    if (unsigned(first + r) < unsigned(height))
+      rows[r].raw =
+          *reinterpret_cast<const decltype(rows[r].raw)*>(plane + (first + r) * width);
+  }
+}
+
+}  // namespace dev
+
+// x: (planes, height, width), weight: (channels, kWindow, kWindow), y: (planes, out_h, width /
+// kStride).
+template <int kWindow, int kStride, int kColumns, class T>
+__global__ void __launch_bounds__(256)
+    conv_depthwise_rows_forward(const T* x, const T* weight, const T* bias, T* y,
+                                const __grid_constant__ flame_params::RowConv p) {
+  using A = dev::Acc<T>;
+  constexpr int kRows = flame_params::depthwise_rows(kWindow, kStride), kTaps = kWindow * kWindow;
+  constexpr int kHalo = kWindow / 2, kRight = kHalo - kStride + 1, kOut = kColumns / kStride;
+  constexpr int kReads = (kRows - 1) * kStride + kWindow;
+  const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
+  const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
+  const int first = int(unit.strip) * kRows;
+  const unsigned channel =
+      unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
+  dev::Packet<T, kColumns> rows[kReads];
+  dev::read_rows(rows, x + (long long)unit.plane * p.height * p.width + unit.piece * kColumns,
+                 first * kStride - kHalo, p.height, p.width);
+  A w[kTaps];
+#pragma unroll
+  for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[channel * kTaps + k]);
+  const A shift = bias ? dev::load(bias[channel]) : A(0);
+  const int width_out = p.width / kStride;
+  y += ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
+  A sum[kRows][kOut] = {};
+#pragma unroll
+  for (int r = 0; r < kReads; ++r) {
+    const dev::WidePiece<kHalo, kRight, kColumns, T> row(rows[r], leftmost, rightmost);
+#pragma unroll
+    for (int o = 0; o < kRows; ++o) {
+      const int k = r - o * kStride;  // the row of the window
+      if (k < 0 || k >= kWindow) continue;
+#pragma unroll
+      for (int j = 0; j < kOut; ++j)
+#pragma unroll
+        for (int c = 0; c < kWindow; ++c)
+          sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
+      if (k < kWindow - 1 || !unit.live || first + o >= p.out_h) continue;
+#pragma unroll
+      for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
+      dev::Packet<T, kOut> out;
+      out.assign(sum[o]);
+      dev::write<T, kOut>(y + o * width_out, out, kOut);
+    }
+  }
+}
+
+namespace dev {
+
+// The sums of the threads of each plane in `part` (a thread's slot: plane * threads + its place),
+// eight lanes to a sum.
+template <int kTaps, class A>
+__device__ __forceinline__ void sum_planes(const A (&part)[kTaps][256], int planes, int threads,
+                                           A* to) {
+  constexpr int kLanes = 8;
+  const int sums = planes * kTaps, rank = threadIdx.x % kLanes;
+  for (int first = threadIdx.x / 32 * 4; first < sums; first += blockDim.x / kLanes) {
+    const int s = first + threadIdx.x % 32 / kLanes, plane = s / kTaps, tap = s - plane * kTaps;
+    A total = 0;
+    if (s < sums)
+      for (int i = rank; i < threads; i += kLanes) total += part[tap][plane * threads + i];
+#pragma unroll
+    for (int offset = kLanes / 2; offset > 0; offset /= 2)
+      total += __shfl_xor_sync(0xffffffffu, total, offset);
+    if (s < sums && rank == 0) to[s] = total;
+  }
+}
+
+}  // namespace dev
+
+// Stride 1. A block takes `planes` channels, or one of `parts` parts of one channel, in `images`
+// images one after another. dx[h, w] is the sum of weight[kh, kw] * g[h + half - kh, w + half - kw]
+// over the window, dweight[kh, kw] that of x[h, w] times the same element of g, so that both need
+// the halo of g alone. partial: (chunks of images, parts, channels, kWindow, kWindow).
+// kInput, kWeight: which of the two is wanted; the order of its sums does not depend on the other.
+template <int kWindow, bool kInput, bool kWeight, int kColumns, class T>
+__global__ void __launch_bounds__(256, 2)
+    conv_depthwise_rows_backward(const T* x, const T* g, const T* weight, T* dx,
+                                 dev::Acc<T>* partial,
+                                 const __grid_constant__ flame_params::RowConv p) {
+  using A = dev::Acc<T>;
+  constexpr int kRows = flame_params::depthwise_rows(kWindow, 1), kTaps = kWindow * kWindow;
+  constexpr int kHalo = kWindow / 2, kReads = kRows + 2 * kHalo;
+  const int group = blockIdx.x % p.groups, rest = blockIdx.x / p.groups;
+  const int chunk = rest / p.parts, part = rest - chunk * p.parts;
+  const int first_channel = group * p.planes, planes = min(p.planes, int(p.channels) - first_channel);
+  const dev::RowUnit unit(p.units, threadIdx.x, planes * p.units.strips);
+  const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
+  const int channel = first_channel + int(unit.plane);
+  const int first = (part * int(p.units.strips) + int(unit.strip)) * kRows;
+  A w[kTaps], dw[kTaps] = {};
+  if constexpr (kInput) {
+#pragma unroll
+    for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[channel * kTaps + kTaps - 1 - k]);
+  }
+  const long long area = (long long)p.height * p.width, image = p.channels * area;
+  const int begin = chunk * p.chunk, end = min(begin + p.chunk, p.images);
+  const long long start = begin * image + channel * area + unit.piece * kColumns;
+  if constexpr (kWeight) x += start;
+  if constexpr (kInput) dx += start;
+  g += start;
+  for (int n = begin; n < end; ++n) {
+    dev::Packet<T, kColumns> rows[kReads], mine[kRows];
+    dev::read_rows(rows, g, first - kHalo, p.height, p.width);
+    if constexpr (kWeight) dev::read_rows(mine, x, first, p.height, p.width);
+    A sum[kRows][kColumns] = {};
+#pragma unroll
+    for (int r = 0; r < kReads; ++r) {
+      const dev::WidePiece<kHalo, kHalo, kColumns, T> row(rows[r], leftmost, rightmost);
+#pragma unroll
+      for (int o = 0; o < kRows; ++o) {
+        const int k = r - o;  // the window's rows and columns from its end
+        if (k < 0 || k >= kWindow) continue;
+#pragma unroll
+        for (int j = 0; j < kColumns; ++j)
+#pragma unroll
+          for (int c = 0; c < kWindow; ++c) {
+            const int tap = k * kWindow + c;
+            if constexpr (kInput) sum[o][j] = fmaf(row.v[j + c], w[tap], sum[o][j]);
+            if constexpr (kWeight) dw[tap] = fmaf(row.v[j + c], mine[o].value(j), dw[tap]);
+          }
+        if (!kInput || k < kWindow - 1 || !unit.live || first + o >= p.height) continue;
+        dev::Packet<T, kColumns> out;
+        out.assign(sum[o]);
+        dev::write<T, kColumns>(dx + (first + o) * p.width, out, kColumns);
+      }
+    }
+    if constexpr (kWeight) x += image;
+    if constexpr (kInput) dx += image;
+    g += image;
+  }
+  if constexpr (kWeight) {
+    __shared__ A sums[kTaps][256];
+    const int threads = p.units.strips * p.units.pieces;
+    if (unit.live) {
+      const int slot = int(unit.line * p.units.pieces + unit.piece);
+#pragma unroll
+      for (int k = 0; k < kTaps; ++k) sums[kTaps - 1 - k][slot] = dw[k];
+    }
+    __syncthreads();
+    dev::sum_planes(sums, planes, threads,
+                    partial + ((long long)rest * p.channels + first_channel) * kTaps);
+  }
+}
+
+#define EXPORT_WINDOW(K, COLUMNS, T)                                         \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 1, COLUMNS, T>)                  \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 2, COLUMNS, T>)                  \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, true, COLUMNS, T>)        \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, false, COLUMNS, T>)       \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, false, true, COLUMNS, T>)
+#define EXPORT_TYPES(K, COLUMNS)         \
+  EXPORT_WINDOW(K, COLUMNS, float)       \
+  EXPORT_WINDOW(K, COLUMNS, __half)      \
+  EXPORT_WINDOW(K, COLUMNS, __nv_bfloat16)
+EXPORT_TYPES(3, 4)
+EXPORT_TYPES(3, 2)
+EXPORT_TYPES(5, 4)
