@@ -181,15 +181,15 @@ struct PlanePool {
 };
 
 // Pooling with square windows of 2 or 3 and stride 2, where threads take 4 or 8 neighbouring
-// columns of some rows: see kernels/pool_rows.cu. `pieces` to a row, `strips` of rows to a plane,
-// `units` of both in all; division by them as in Extent.
+// columns of some rows: see kernels/pool_rows.cu.
 struct RowPool {
-  unsigned units, pieces, strips;
-  unsigned pieces_factor, strips_factor;
-  int pieces_shift, strips_shift;
+  RowUnits units;
   int height, width, out_h;
   bool vectors;  // rows start on what one access moves, in every tensor
+  bool whole;    // and lines follow one another in memory, 16 bytes or more at a time
 };
+// Rows of outputs of a thread, for elements of `size` bytes.
+constexpr int pool_rows(int size) { return size == 8 ? 1 : 2; }
 
 // gather along `dim`: the index's sizes, and the strides of input and index over them.
 struct Gather {

@@ -30,6 +30,34 @@ __device__ __forceinline__ float larger_or_nan(float a, float b) {
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
   return y;
 }
+// Of two halves of a word each (PTX ISA, max.NaN); the NaN is the one that arithmetic gives.
+__device__ __forceinline__ unsigned larger_or_nan_pair(unsigned a, unsigned b, __half) {
+  unsigned y;
+  asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+}
+__device__ __forceinline__ unsigned larger_or_nan_pair(unsigned a, unsigned b, __nv_bfloat16) {
+  unsigned y;
+  asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+}
+// Each half all ones where the two are equal, else 0 (PTX ISA, set).
+__device__ __forceinline__ unsigned equal_pair(unsigned a, unsigned b, __half) {
+  unsigned y;
+  asm("set.eq.u32.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+}
+__device__ __forceinline__ unsigned equal_pair(unsigned a, unsigned b, __nv_bfloat16) {
+#if __CUDA_ARCH__ >= 900
+  unsigned y;
+  asm("set.eq.u32.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+#else
+  const bool low = __uint_as_float(a << 16) == __uint_as_float(b << 16);
+  const bool high = __uint_as_float(a & 0xffff0000u) == __uint_as_float(b & 0xffff0000u);
+  return (low ? 0xffffu : 0u) | (high ? 0xffff0000u : 0u);
+#endif
+}
 // 16 bytes from memory to shared memory, both on 16 bytes, without a register between; there after
 // the thread's next async_wait (PTX ISA, cp.async).
 __device__ __forceinline__ void async_copy16(void* shared, const void* global) {
@@ -51,6 +79,31 @@ inline float fast_reciprocal(float x) { return 1.0f / x; }
 inline float fast_sqrt(float x) { return ::sqrtf(x); }
 inline float larger_or_nan(float a, float b) {
   return a != a || b != b ? __int_as_float(0x7fffffff) : ::fmaxf(a, b);
+}
+inline float half_value(unsigned bits, __half) {
+  return __half2float(__ushort_as_half((unsigned short)bits));
+}
+inline float half_value(unsigned bits, __nv_bfloat16) {
+  return __uint_as_float(bits << 16);
+}
+template <class T>
+inline unsigned larger_or_nan_pair(unsigned a, unsigned b, T t) {
+  unsigned both = 0;
+  for (int shift = 0; shift < 32; shift += 16) {
+    const unsigned low = a >> shift & 0xffffu, high = b >> shift & 0xffffu;
+    const float v = half_value(low, t), w = half_value(high, t);
+    const bool first = v > w || (v == w && low < high);  // 0 is larger than -0
+    both |= (v != v || w != w ? 0x7fffu : first ? low : high) << shift;
+  }
+  return both;
+}
+template <class T>
+inline unsigned equal_pair(unsigned a, unsigned b, T t) {
+  unsigned both = 0;
+  for (int shift = 0; shift < 32; shift += 16)
+    if (half_value(a >> shift & 0xffffu, t) == half_value(b >> shift & 0xffffu, t))
+      both |= 0xffffu << shift;
+  return both;
 }
 inline void async_copy16(void* shared, const void* global) {
   simcu::async_copy(shared, global, 16, {});
