@@ -7,16 +7,26 @@
 
 namespace dev {
 
-template <int kReads, int V, class T>
-__device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T* plane, int first,
-                                          int height, int width) {
+// Rows `first`, first + 1, ... of a plane; `from`: where the first of them is or would be. Only
+// kAbove of them may lie above the plane.
+template <int kAbove, int kReads, int V, class T>
+__device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T* from, int first,
+                                          const flame_params::RowConv& p) {
+  const int end = p.height - first;
 #pragma unroll
   for (int r = 0; r < kReads; ++r) {
     rows[r].clear();
-    if (unsigned(first + r) < unsigned(height))
-      rows[r].raw =
-          *reinterpret_cast<const decltype(rows[r].raw)*>(plane + (first + r) * width);
+    if (r < end && (r >= kAbove || r + first >= 0))
+      rows[r].raw = *reinterpret_cast<const decltype(rows[r].raw)*>(from);
+    from += p.width;
   }
+}
+
+template <int V, class T>
+__device__ __forceinline__ void write_row(T* to, const Acc<T>* values, bool there) {
+  Packet<T, V> packet;
+  packet.assign(values);
+  if (there) *reinterpret_cast<decltype(packet.raw)*>(to) = packet.raw;
 }
 
 }  // namespace dev
@@ -37,14 +47,18 @@ __global__ void __launch_bounds__(256)
   const unsigned channel =
       unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
   dev::Packet<T, kColumns> rows[kReads];
-  dev::read_rows(rows, x + (long long)unit.plane * p.height * p.width + unit.piece * kColumns,
-                 first * kStride - kHalo, p.height, p.width);
+  const int above = first * kStride - kHalo;
+  dev::read_rows<kHalo>(
+      rows, x + ((long long)unit.plane * p.height + above) * p.width + int(unit.piece) * kColumns,
+      above, p);
   A w[kTaps];
+  weight += channel * kTaps;
 #pragma unroll
-  for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[channel * kTaps + k]);
+  for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[k]);
   const A shift = bias ? dev::load(bias[channel]) : A(0);
   const int width_out = p.width / kStride;
   y += ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
+  const int rows_out = unit.live ? p.out_h - first : 0;
   A sum[kRows][kOut] = {};
 #pragma unroll
   for (int r = 0; r < kReads; ++r) {
@@ -58,47 +72,47 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
         for (int c = 0; c < kWindow; ++c)
           sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
-      if (k < kWindow - 1 || !unit.live || first + o >= p.out_h) continue;
+      if (k < kWindow - 1) continue;
 #pragma unroll
       for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
-      dev::Packet<T, kOut> out;
-      out.assign(sum[o]);
-      dev::write<T, kOut>(y + o * width_out, out, kOut);
+      dev::write_row<kOut>(y, sum[o], o < rows_out);
+      y += width_out;
     }
   }
 }
 
 namespace dev {
 
-// The sums of the threads of each plane in `part` (a thread's slot: plane * threads + its place),
-// eight lanes to a sum.
-template <int kTaps, class A>
-__device__ __forceinline__ void sum_planes(const A (&part)[kTaps][256], int planes, int threads,
-                                           A* to) {
+// The sums of each plane's `slots` slots in `part`, eight lanes to a sum; `take` gets sum s of
+// plane s / kTaps.
+template <int kTaps, class A, class Take>
+__device__ __forceinline__ void sum_planes(const A (&part)[kTaps][256], int planes, int slots,
+                                           Take take) {
   constexpr int kLanes = 8;
   const int sums = planes * kTaps, rank = threadIdx.x % kLanes;
   for (int first = threadIdx.x / 32 * 4; first < sums; first += blockDim.x / kLanes) {
     const int s = first + threadIdx.x % 32 / kLanes, plane = s / kTaps, tap = s - plane * kTaps;
     A total = 0;
     if (s < sums)
-      for (int i = rank; i < threads; i += kLanes) total += part[tap][plane * threads + i];
+      for (int i = rank; i < slots; i += kLanes) total += part[tap][plane * slots + i];
 #pragma unroll
     for (int offset = kLanes / 2; offset > 0; offset /= 2)
       total += __shfl_xor_sync(0xffffffffu, total, offset);
-    if (s < sums && rank == 0) to[s] = total;
+    if (s < sums && rank == 0) take(s, total);
   }
 }
 
 }  // namespace dev
 
-// Stride 1. A block takes `planes` channels, or one of `parts` parts of one channel, in `images`
-// images one after another. dx[h, w] is the sum of weight[kh, kw] * g[h + half - kh, w + half - kw]
-// over the window, dweight[kh, kw] that of x[h, w] times the same element of g, so that both need
-// the halo of g alone. partial: (chunks of images, parts, channels, kWindow, kWindow).
+// Stride 1. A block takes `planes` channels, or one of `parts` parts of one channel, in `chunk`
+// images, `beside` of them at a time. dx[h, w] is the sum of weight[kh, kw] * g[h + half - kh, w +
+// half - kw] over the window, dweight[kh, kw] that of x[h, w] times the same element of g, so that
+// both need the halo of g alone. dweight where one block makes all of a sum, else partial: (chunks,
+// parts, channels, kWindow, kWindow).
 // kInput, kWeight: which of the two is wanted; the order of its sums does not depend on the other.
 template <int kWindow, bool kInput, bool kWeight, int kColumns, class T>
 __global__ void __launch_bounds__(256, 2)
-    conv_depthwise_rows_backward(const T* x, const T* g, const T* weight, T* dx,
+    conv_depthwise_rows_backward(const T* x, const T* g, const T* weight, T* dx, T* dweight,
                                  dev::Acc<T>* partial,
                                  const __grid_constant__ flame_params::RowConv p) {
   using A = dev::Acc<T>;
@@ -106,26 +120,32 @@ __global__ void __launch_bounds__(256, 2)
   constexpr int kHalo = kWindow / 2, kReads = kRows + 2 * kHalo;
   const int group = blockIdx.x % p.groups, rest = blockIdx.x / p.groups;
   const int chunk = rest / p.parts, part = rest - chunk * p.parts;
-  const int first_channel = group * p.planes, planes = min(p.planes, int(p.channels) - first_channel);
-  const dev::RowUnit unit(p.units, threadIdx.x, planes * p.units.strips);
+  const int first_channel = group * p.planes;
+  const int planes = min(p.planes, int(p.channels) - first_channel);
+  const int lanes = int(blockDim.x) / p.beside, turn = int(threadIdx.x) / lanes;
+  const dev::RowUnit unit(p.units, threadIdx.x - turn * lanes, planes * p.units.strips);
   const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
   const int channel = first_channel + int(unit.plane);
   const int first = (part * int(p.units.strips) + int(unit.strip)) * kRows;
   A w[kTaps], dw[kTaps] = {};
   if constexpr (kInput) {
+    weight += channel * kTaps;
 #pragma unroll
-    for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[channel * kTaps + kTaps - 1 - k]);
+    for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[kTaps - 1 - k]);
   }
   const long long area = (long long)p.height * p.width, image = p.channels * area;
-  const int begin = chunk * p.chunk, end = min(begin + p.chunk, p.images);
-  const long long start = begin * image + channel * area + unit.piece * kColumns;
+  const int begin = chunk * p.chunk + turn, end = min((chunk + 1) * p.chunk, p.images);
+  const long long start =
+      begin * image + channel * area + (long long)first * p.width + unit.piece * kColumns;
+  const int rows_out = unit.live ? p.height - first : 0;
   if constexpr (kWeight) x += start;
   if constexpr (kInput) dx += start;
-  g += start;
-  for (int n = begin; n < end; ++n) {
+  g += start - kHalo * p.width;
+  for (int n = begin; n < end; n += p.beside) {
     dev::Packet<T, kColumns> rows[kReads], mine[kRows];
-    dev::read_rows(rows, g, first - kHalo, p.height, p.width);
-    if constexpr (kWeight) dev::read_rows(mine, x, first, p.height, p.width);
+    dev::read_rows<kHalo>(rows, g, first - kHalo, p);
+    if constexpr (kWeight) dev::read_rows<0>(mine, x, first, p);
+    T* to = dx;
     A sum[kRows][kColumns] = {};
 #pragma unroll
     for (int r = 0; r < kReads; ++r) {
@@ -142,39 +162,45 @@ __global__ void __launch_bounds__(256, 2)
             if constexpr (kInput) sum[o][j] = fmaf(row.v[j + c], w[tap], sum[o][j]);
             if constexpr (kWeight) dw[tap] = fmaf(row.v[j + c], mine[o].value(j), dw[tap]);
           }
-        if (!kInput || k < kWindow - 1 || !unit.live || first + o >= p.height) continue;
-        dev::Packet<T, kColumns> out;
-        out.assign(sum[o]);
-        dev::write<T, kColumns>(dx + (first + o) * p.width, out, kColumns);
+        if constexpr (kInput) {
+          if (k == kWindow - 1) dev::write_row<kColumns>(to, sum[o], o < rows_out), to += p.width;
+        }
       }
     }
-    if constexpr (kWeight) x += image;
-    if constexpr (kInput) dx += image;
-    g += image;
+    if constexpr (kWeight) x += image * p.beside;
+    if constexpr (kInput) dx += image * p.beside;
+    g += image * p.beside;
   }
   if constexpr (kWeight) {
     __shared__ A sums[kTaps][256];
     const int threads = p.units.strips * p.units.pieces;
     if (unit.live) {
-      const int slot = int(unit.line * p.units.pieces + unit.piece);
+      const int local = int(unit.strip * p.units.pieces + unit.piece);
+      const int slot = (int(unit.plane) * p.beside + turn) * threads + local;
 #pragma unroll
       for (int k = 0; k < kTaps; ++k) sums[kTaps - 1 - k][slot] = dw[k];
     }
     __syncthreads();
-    dev::sum_planes(sums, planes, threads,
-                    partial + ((long long)rest * p.channels + first_channel) * kTaps);
+    if (partial) partial += (long long)rest * p.channels * kTaps;
+    dev::sum_planes(sums, planes, p.beside * threads, [&](int s, A total) {
+      const int at = first_channel * kTaps + s;
+      if (partial)
+        partial[at] = total;
+      else
+        dweight[at] = dev::store<T>(total);
+    });
   }
 }
 
-#define EXPORT_WINDOW(K, COLUMNS, T)                                         \
-  DEV_EXPORT(conv_depthwise_rows_forward<K, 1, COLUMNS, T>)                  \
-  DEV_EXPORT(conv_depthwise_rows_forward<K, 2, COLUMNS, T>)                  \
-  DEV_EXPORT(conv_depthwise_rows_backward<K, true, true, COLUMNS, T>)        \
-  DEV_EXPORT(conv_depthwise_rows_backward<K, true, false, COLUMNS, T>)       \
+#define EXPORT_WINDOW(K, COLUMNS, T)                                   \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 1, COLUMNS, T>)            \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 2, COLUMNS, T>)            \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, true, COLUMNS, T>)  \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, false, COLUMNS, T>) \
   DEV_EXPORT(conv_depthwise_rows_backward<K, false, true, COLUMNS, T>)
-#define EXPORT_TYPES(K, COLUMNS)         \
-  EXPORT_WINDOW(K, COLUMNS, float)       \
-  EXPORT_WINDOW(K, COLUMNS, __half)      \
+#define EXPORT_TYPES(K, COLUMNS)    \
+  EXPORT_WINDOW(K, COLUMNS, float)  \
+  EXPORT_WINDOW(K, COLUMNS, __half) \
   EXPORT_WINDOW(K, COLUMNS, __nv_bfloat16)
 EXPORT_TYPES(3, 4)
 EXPORT_TYPES(3, 2)

@@ -136,9 +136,10 @@ struct Depthwise {
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 
-// Images cut into lines for warps: see kernels/row_unit.cuh. `strips` lines to a plane, `pieces` to a
-// line. A warp takes `together` whole lines or, where that is 0, one of `segments` parts of a line:
-// kSegment pieces, and at both ends a lane that reads for its neighbour. Division as in Extent.
+// Images cut into lines for warps: see kernels/row_unit.cuh. `strips` lines to a plane, `pieces` to
+// a line. A warp takes `together` whole lines or, where that is 0, one of `segments` parts of a
+// line: kSegment pieces, and at both ends a lane that reads for its neighbour. Division as in
+// Extent.
 inline constexpr int kSegment = 30;
 struct RowUnits {
   unsigned lines, pieces, strips, together, segments;
@@ -147,13 +148,14 @@ struct RowUnits {
 };
 
 // A depthwise convolution by rows: see kernels/conv_depthwise_rows.cu. Backward: blocks of `planes`
-// channels in `chunk` images, `groups` of them to all channels; or `parts` blocks to a channel.
+// channels, `groups` of them to all channels, or `parts` blocks to a channel; each for `chunk`
+// images, `beside` of them at a time.
 struct RowConv {
   RowUnits units;
   unsigned channels, channels_factor;
   int channels_shift;
   int images, height, width, out_h;
-  int planes, groups, parts, chunk;
+  int planes, groups, parts, chunk, beside;
 };
 // Rows of outputs that a thread makes: 7 divides the heights of most networks.
 constexpr int depthwise_rows(int window, int stride) { return window == 3 && stride == 1 ? 7 : 4; }

@@ -1,5 +1,5 @@
-// Maxima of half types two at a time, for kernels/pool_rows.cu: the rows of a window first, then its
-// columns. The largest values come from maxima of pairs; where they were, from comparing for
+// Maxima of half types two at a time, for kernels/pool_rows.cu: the rows of a window first, then
+// its columns. The largest values come from maxima of pairs; where they were, from comparing for
 // equality afterwards, which NaN alone spoils.
 #pragma once
 #include "packed.cuh"
@@ -51,8 +51,8 @@ struct PairWindow {
     unsigned place[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const unsigned left = i == 0 ? __byte_perm(before, v[0], 0x7610)
-                                   : __byte_perm(v[1], v[2], 0x7632);
+      const unsigned left =
+          i == 0 ? __byte_perm(before, v[0], 0x7610) : __byte_perm(v[1], v[2], 0x7632);
       const unsigned middle = __byte_perm(v[2 * i], v[2 * i + 1], 0x5410);
       const unsigned right = __byte_perm(v[2 * i], v[2 * i + 1], 0x7632);
       out[i] = larger_or_nan_pair(middle, right, T());

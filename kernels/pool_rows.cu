@@ -42,8 +42,8 @@ __device__ __forceinline__ Packet<T, V> read_piece(const T* from, bool vectors) 
   return packet;
 }
 
-// Rows `first`, first + 1, ... of each thread's plane. Where the rows of a warp follow one another in
-// memory (p.whole), through shared memory and in the order of memory, 16 bytes a lane: rows that
+// Rows `first`, first + 1, ... of each thread's plane. Where the rows of a warp follow one another
+// in memory (p.whole), through shared memory and in the order of memory, 16 bytes a lane: rows that
 // end within a sector or a line are no writes of their own then. All threads call it.
 template <int kRows, class T, int V>
 __device__ __forceinline__ void write_rows(T* to, const Packet<T, V> (&rows)[kRows],
@@ -107,16 +107,18 @@ __device__ __forceinline__ void along_row(const Packet<T, kColumns<T>>& row, boo
                                           Largest<kPlaces, Acc<T>> (&out)[kColumns<T> / 2]) {
   constexpr int kLast = kWindow - 1;
   Acc<T> left = 0;
-  if constexpr (kWindow == 3)
+  if constexpr (kWindow == 3) {
     left = __shfl_up_sync(0xffffffffu, row.value(kColumns<T> - 1), 1);
+    if (leftmost) left = Acc<T>(-inf());
+  }
 #pragma unroll
   for (int j = 0; j < kColumns<T> / 2; ++j) {
     const Acc<T> a = row.value(2 * j), b = row.value(2 * j + 1);
-    const bool edge = j == 0 && leftmost;
     if constexpr (kWindow == 3) {
-      const Acc<T> before = j > 0 ? row.value(2 * j > 0 ? 2 * j - 1 : 0) : left;
-      out[j] = {edge ? a : before, place_of<kWindow>(kLast, 0)};
-      out[j].meet(a, place_of<kWindow>(kLast, 1), edge);
+      out[j] = {j > 0 ? row.value(2 * j > 0 ? 2 * j - 1 : 0) : left, place_of<kWindow>(kLast, 0)};
+      out[j].meet(a, place_of<kWindow>(kLast, 1));
+      // The column outside is never the place, though nothing may be better.
+      if (j == 0 && leftmost) out[j].at = min(out[j].at, place_of<kWindow>(kLast, 1));
     } else {
       out[j] = {a, place_of<kWindow>(kLast, 0)};
     }
@@ -162,7 +164,9 @@ template <int kWindow, class T>
 __device__ __noinline__ unsigned places_of_nan(const T* x, unsigned places, int first_out,
                                                bool leftmost, const flame_params::RowPool& p) {
   constexpr int kOut = kColumns<T> / 2, kHalo = kWindow - 2;
+#pragma unroll 1
   for (int i = 0; i < kRowsOfOutputs<T> * kOut; ++i)
+#pragma unroll 1
     for (int k = kWindow * kWindow - 1; k >= 0; --k) {  // the first one is found last
       const int row = k / kWindow, column = k - row * kWindow;
       const int h = 2 * (first_out + i / kOut) - kHalo + row, w = 2 * (i % kOut) - kHalo + column;
@@ -252,8 +256,7 @@ __global__ void __launch_bounds__(256)
     next_below = __shfl_down_sync(0xffffffffu, below, 1);
     if (unit.piece == p.units.pieces - 1) next = next_below = ~0u;
 #pragma unroll
-    for (int r = 0; r < kReads; ++r)
-      right[r] = __shfl_down_sync(0xffffffffu, grad[r].value(0), 1);
+    for (int r = 0; r < kReads; ++r) right[r] = __shfl_down_sync(0xffffffffu, grad[r].value(0), 1);
   }
   // Row k of the windows of output row r, added to `sums`.
   const auto give = [&](int r, int k, A(&sums)[kIn]) {

@@ -83,9 +83,7 @@ inline float larger_or_nan(float a, float b) {
 inline float half_value(unsigned bits, __half) {
   return __half2float(__ushort_as_half((unsigned short)bits));
 }
-inline float half_value(unsigned bits, __nv_bfloat16) {
-  return __uint_as_float(bits << 16);
-}
+inline float half_value(unsigned bits, __nv_bfloat16) { return __uint_as_float(bits << 16); }
 template <class T>
 inline unsigned larger_or_nan_pair(unsigned a, unsigned b, T t) {
   unsigned both = 0;

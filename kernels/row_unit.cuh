@@ -1,5 +1,5 @@
-// Images cut into strips of rows and these into pieces of neighbouring columns, one to a thread. The
-// pieces of a strip, side by side, are a line; lines follow one another as they do in memory.
+// Images cut into strips of rows and these into pieces of neighbouring columns, one to a thread.
+// The pieces of a strip, side by side, are a line; lines follow one another as they do in memory.
 // A warp takes whole lines, so that a shuffle brings what the neighbours have read.
 #pragma once
 #include "packed.cuh"

@@ -47,29 +47,34 @@ RowsPlan plan_rows(const Conv& c, DType t) {
   return r;
 }
 
-// How a block of the backward kernel is laid out. False where one strip is more than a block.
+// How the blocks of the backward kernel are laid out. False where one strip is more than a block.
 bool plan_blocks(const Conv& c, RowsPlan& r) {
-  constexpr std::int64_t kBlocks = 528, kImages = 2;  // enough; at least, for one reduction
+  constexpr std::int64_t kEnough = 192, kBlocks = 264;  // two to a processor of a large GPU
   const std::int64_t lines = lines_of_warps(r.pieces, kWarps);
   if (lines == 0) return false;
   flame_params::RowConv& p = r.params;
   std::int64_t strips = std::min(lines, r.strips);  // of a part of a channel
   const std::int64_t parts = ceil_div(r.strips, strips);
   strips = ceil_div(r.strips, parts);
-  const std::int64_t planes = parts > 1 ? 1 : std::min(lines / strips, c.in.channels);
-  const std::int64_t groups = ceil_div(c.in.channels, planes);
-  const std::int64_t chunks = std::clamp<std::int64_t>(kBlocks / (groups * parts), 1,
-                                                       ceil_div(c.in.count, kImages));
-  p.planes = static_cast<int>(planes), p.groups = static_cast<int>(groups);
-  p.parts = static_cast<int>(parts), p.chunk = static_cast<int>(ceil_div(c.in.count, chunks));
+  const std::int64_t planes =
+      parts > 1 ? 1
+                : std::clamp<std::int64_t>(lines_of_warps(r.pieces, 1) / strips, 1, c.in.channels);
   p.units = row_units(planes * strips, r.pieces, strips);
+  const std::int64_t beside = kWarps / warps_of(p.units);
+  const std::int64_t groups = ceil_div(c.in.channels, planes), blocks = groups * parts;
+  // One block for all images of its channels where that makes blocks enough: no second kernel then.
+  const std::int64_t chunks =
+      blocks >= kEnough ? 1 : std::min(ceil_div(kBlocks, blocks), ceil_div(c.in.count, 2 * beside));
+  const std::int64_t chunk = ceil_div(c.in.count, chunks);
+  p.planes = static_cast<int>(planes), p.groups = static_cast<int>(groups);
+  p.parts = static_cast<int>(parts), p.chunk = static_cast<int>(chunk);
+  p.beside = static_cast<int>(std::min(beside, chunk));
   return true;
 }
 
 bool aligned(std::initializer_list<const Tensor*> tensors) {
-  return std::all_of(tensors.begin(), tensors.end(), [](const Tensor* t) {
-    return !t->defined() || is_aligned16(t->data());
-  });
+  return std::all_of(tensors.begin(), tensors.end(),
+                     [](const Tensor* t) { return !t->defined() || is_aligned16(t->data()); });
 }
 
 std::int64_t chunks_of(const RowsPlan& r) {
@@ -85,8 +90,8 @@ bool depthwise_rows_forward(const Device& device, const Conv& c, const Tensor& x
   r.params.units = row_units(c.in.count * c.in.channels * r.strips, r.pieces, r.strips);
   const void* bias_data = bias.defined() ? bias.data() : nullptr;
   launch(device,
-         {"conv_depthwise_rows.cu", expression("conv_depthwise_rows_forward", r.window, r.stride,
-                                               r.columns, x.dtype())},
+         {"conv_depthwise_rows.cu",
+          expression("conv_depthwise_rows_forward", r.window, r.stride, r.columns, x.dtype())},
          {static_cast<unsigned>(ceil_div(warps_of(r.params.units), kWarps))}, {32 * kWarps}, 0,
          x.data(), weight.data(), bias_data, y.data(), r.params);
   return true;
@@ -103,24 +108,24 @@ GradientsMade depthwise_rows_backward(BackwardContext& context, const Conv& c, c
   if (!made.input && !made.weight) return made;
   const std::int64_t chunks = chunks_of(r);
   Tensor partial;
-  if (made.weight)
+  if (made.weight && chunks > 1)
     partial = context.temporary({chunks, c.out_channels, c.kernel[0] * c.kernel[1]},
                                 accumulator(g.dtype()));
   const auto data = [](const Tensor& t, bool wanted) { return wanted ? t.data() : nullptr; };
   launch(context.device(),
-         {"conv_depthwise_rows.cu",
-          expression("conv_depthwise_rows_backward", r.window, made.input, made.weight, r.columns,
-                     g.dtype())},
+         {"conv_depthwise_rows.cu", expression("conv_depthwise_rows_backward", r.window, made.input,
+                                               made.weight, r.columns, g.dtype())},
          {static_cast<unsigned>(chunks * r.params.groups)},
-         {static_cast<unsigned>(32 * warps_of(r.params.units))}, 0, data(x, made.weight), g.data(),
-         data(weight, made.input), data(dx, made.input), data(partial, made.weight), r.params);
-  if (made.weight) sum_chunks(context.device(), partial, dw, chunks);
+         {static_cast<unsigned>(32 * warps_of(r.params.units) * r.params.beside)}, 0,
+         data(x, made.weight), g.data(), data(weight, made.input), data(dx, made.input),
+         data(dw, made.weight), data(partial, partial.defined()), r.params);
+  if (partial.defined()) sum_chunks(context.device(), partial, dw, chunks);
   return made;
 }
 
 std::int64_t depthwise_rows_bytes(const Conv& c, DType t) {
   RowsPlan r = plan_rows(c, t);
-  if (!r.backward || !plan_blocks(c, r)) return 0;
+  if (!r.backward || !plan_blocks(c, r) || chunks_of(r) == 1) return 0;
   return chunks_of(r) * c.out_channels * c.kernel[0] * c.kernel[1] *
          static_cast<std::int64_t>(size_of(accumulator(t)));
 }
