@@ -111,7 +111,7 @@ __device__ __forceinline__ void sum_planes(const A (&part)[kTaps][256], int plan
 // parts, channels, kWindow, kWindow).
 // kInput, kWeight: which of the two is wanted; the order of its sums does not depend on the other.
 template <int kWindow, bool kInput, bool kWeight, int kColumns, class T>
-__global__ void __launch_bounds__(256, 2)
+__global__ void __launch_bounds__(256, kWindow == 3 ? 2 : 1)
     conv_depthwise_rows_backward(const T* x, const T* g, const T* weight, T* dx, T* dweight,
                                  dev::Acc<T>* partial,
                                  const __grid_constant__ flame_params::RowConv p) {
@@ -192,16 +192,22 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-#define EXPORT_WINDOW(K, COLUMNS, T)                                   \
-  DEV_EXPORT(conv_depthwise_rows_forward<K, 1, COLUMNS, T>)            \
-  DEV_EXPORT(conv_depthwise_rows_forward<K, 2, COLUMNS, T>)            \
-  DEV_EXPORT(conv_depthwise_rows_backward<K, true, true, COLUMNS, T>)  \
-  DEV_EXPORT(conv_depthwise_rows_backward<K, true, false, COLUMNS, T>) \
+// The gradient of a weight of 7 x 7 is for conv_depthwise.cu: its sums are too many registers.
+#define EXPORT_INPUT(K, COLUMNS, T)                         \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 1, COLUMNS, T>) \
+  DEV_EXPORT(conv_depthwise_rows_forward<K, 2, COLUMNS, T>) \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, false, COLUMNS, T>)
+#define EXPORT_WEIGHT(K, COLUMNS, T)                                  \
+  DEV_EXPORT(conv_depthwise_rows_backward<K, true, true, COLUMNS, T>) \
   DEV_EXPORT(conv_depthwise_rows_backward<K, false, true, COLUMNS, T>)
-#define EXPORT_TYPES(K, COLUMNS)    \
-  EXPORT_WINDOW(K, COLUMNS, float)  \
-  EXPORT_WINDOW(K, COLUMNS, __half) \
-  EXPORT_WINDOW(K, COLUMNS, __nv_bfloat16)
-EXPORT_TYPES(3, 4)
-EXPORT_TYPES(3, 2)
-EXPORT_TYPES(5, 4)
+#define EXPORT_TYPES(WHAT, K, COLUMNS) \
+  WHAT(K, COLUMNS, float)              \
+  WHAT(K, COLUMNS, __half)             \
+  WHAT(K, COLUMNS, __nv_bfloat16)
+EXPORT_TYPES(EXPORT_INPUT, 3, 4)
+EXPORT_TYPES(EXPORT_INPUT, 3, 2)
+EXPORT_TYPES(EXPORT_INPUT, 5, 4)
+EXPORT_TYPES(EXPORT_INPUT, 7, 4)
+EXPORT_TYPES(EXPORT_WEIGHT, 3, 4)
+EXPORT_TYPES(EXPORT_WEIGHT, 3, 2)
+EXPORT_TYPES(EXPORT_WEIGHT, 5, 4)

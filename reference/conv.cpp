@@ -78,6 +78,8 @@ std::vector<Case> conv_cases() {
       depthwise("depthwise_rows_pairs_stride", {2, 3, 7, 6}, 3, 2, false),
       depthwise("depthwise_rows_5_stride", {2, 3, 9, 8}, 5, 2, false),
       depthwise("depthwise_rows_long", {3, 2, 36, 132}, 3, 1, false),
+      depthwise("depthwise_rows_7", {2, 2, 9, 8}, 7, 1),
+      depthwise("depthwise_rows_7_stride", {1, 2, 9, 8}, 7, 2, false),
       depthwise("depthwise_rows_many", {20, 3, 7, 4}, 3, 1),
       depthwise("depthwise_rows_blocks", {5, 11, 28, 28}, 3, 1, false),
       conv("one_by_one", {2, 7, 5, 3}, {9, 7, 1, 1}),

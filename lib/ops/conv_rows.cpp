@@ -26,7 +26,8 @@ RowsPlan plan_rows(const Conv& c, DType t) {
   constexpr std::int64_t kMostArea = std::int64_t{1} << 30, kMostLines = std::int64_t{1} << 30;
   RowsPlan r;
   const std::int64_t k = c.kernel[0], s = c.stride[0], area = c.in.size[0] * c.in.size[1];
-  const bool window = c.kernel == Pair{k, k} && (k == 3 || k == 5) && c.pad == Pair{k / 2, k / 2};
+  const bool window =
+      c.kernel == Pair{k, k} && (k == 3 || k == 5 || k == 7) && c.pad == Pair{k / 2, k / 2};
   const bool step = c.stride == Pair{s, s} && s <= 2 && c.dilation == Pair{1, 1};
   if (!c.depthwise() || c.group_out() != 1 || !window || !step || t == DType::kFloat64) return r;
   if (c.in.count == 0 || area == 0 || area > kMostArea || c.in.size[1] % 2 != 0) return r;
@@ -104,7 +105,7 @@ GradientsMade depthwise_rows_backward(BackwardContext& context, const Conv& c, c
   GradientsMade made;
   if (!r.backward || !plan_blocks(c, r) || !aligned({&g})) return made;
   made.input = dx.defined() && dx.numel() > 0 && aligned({&dx});
-  made.weight = dw.defined() && dw.numel() > 0 && aligned({&x});
+  made.weight = dw.defined() && dw.numel() > 0 && aligned({&x}) && r.window < 7;
   if (!made.input && !made.weight) return made;
   const std::int64_t chunks = chunks_of(r);
   Tensor partial;
@@ -125,7 +126,7 @@ GradientsMade depthwise_rows_backward(BackwardContext& context, const Conv& c, c
 
 std::int64_t depthwise_rows_bytes(const Conv& c, DType t) {
   RowsPlan r = plan_rows(c, t);
-  if (!r.backward || !plan_blocks(c, r) || chunks_of(r) == 1) return 0;
+  if (!r.backward || r.window == 7 || !plan_blocks(c, r) || chunks_of(r) == 1) return 0;
   return chunks_of(r) * c.out_channels * c.kernel[0] * c.kernel[1] *
          static_cast<std::int64_t>(size_of(accumulator(t)));
 }
