@@ -22,6 +22,12 @@ __device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T*
   }
 }
 
+template <class T, int kReads, int V, int kTaps>
+struct ConvRows {
+  Packet<T, V> row[kReads];
+  T weight[kTaps], bias;
+};
+
 template <int V, class T>
 __device__ __forceinline__ void write_row(T* to, const Acc<T>* values, bool there) {
   Packet<T, V> packet;
@@ -41,44 +47,52 @@ __global__ void __launch_bounds__(256)
   constexpr int kRows = flame_params::depthwise_rows(kWindow, kStride), kTaps = kWindow * kWindow;
   constexpr int kHalo = kWindow / 2, kRight = kHalo - kStride + 1, kOut = kColumns / kStride;
   constexpr int kReads = (kRows - 1) * kStride + kWindow;
-  const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
-  const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
-  const int first = int(unit.strip) * kRows;
-  const unsigned channel =
-      unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
-  dev::Packet<T, kColumns> rows[kReads];
-  const int above = first * kStride - kHalo;
-  dev::read_rows<kHalo>(
-      rows, x + ((long long)unit.plane * p.height + above) * p.width + int(unit.piece) * kColumns,
-      above, p);
-  A w[kTaps];
-  weight += channel * kTaps;
+  using Rows = dev::ConvRows<T, kReads, kColumns, kTaps>;
+  const auto read = [&](const dev::RowUnit& unit) {
+    const int above = int(unit.strip) * kRows * kStride - kHalo;
+    Rows rows;
+    dev::read_rows<kHalo>(
+        rows.row,
+        x + ((long long)unit.plane * p.height + above) * p.width + int(unit.piece) * kColumns,
+        above, p);
+    const unsigned channel =
+        unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
 #pragma unroll
-  for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[k]);
-  const A shift = bias ? dev::load(bias[channel]) : A(0);
-  const int width_out = p.width / kStride;
-  y += ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
-  const int rows_out = unit.live ? p.out_h - first : 0;
-  A sum[kRows][kOut] = {};
+    for (int k = 0; k < kTaps; ++k) rows.weight[k] = weight[channel * kTaps + k];
+    rows.bias = bias ? bias[channel] : T(0.0f);
+    return rows;
+  };
+  const auto work = [&](const dev::RowUnit& unit, unsigned, const Rows& rows) {
+    const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
+    A w[kTaps];
 #pragma unroll
-  for (int r = 0; r < kReads; ++r) {
-    const dev::WidePiece<kHalo, kRight, kColumns, T> row(rows[r], leftmost, rightmost);
+    for (int k = 0; k < kTaps; ++k) w[k] = dev::load(rows.weight[k]);
+    const A shift = dev::load(rows.bias);
+    const int first = int(unit.strip) * kRows, width_out = p.width / kStride;
+    const int rows_out = unit.live ? p.out_h - first : 0;
+    T* to = y + ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
+    A sum[kRows][kOut] = {};
 #pragma unroll
-    for (int o = 0; o < kRows; ++o) {
-      const int k = r - o * kStride;  // the row of the window
-      if (k < 0 || k >= kWindow) continue;
+    for (int r = 0; r < kReads; ++r) {
+      const dev::WidePiece<kHalo, kRight, kColumns, T> row(rows.row[r], leftmost, rightmost);
 #pragma unroll
-      for (int j = 0; j < kOut; ++j)
+      for (int o = 0; o < kRows; ++o) {
+        const int k = r - o * kStride;  // the row of the window
+        if (k < 0 || k >= kWindow) continue;
 #pragma unroll
-        for (int c = 0; c < kWindow; ++c)
-          sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
-      if (k < kWindow - 1) continue;
+        for (int j = 0; j < kOut; ++j)
 #pragma unroll
-      for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
-      dev::write_row<kOut>(y, sum[o], o < rows_out);
-      y += width_out;
+          for (int c = 0; c < kWindow; ++c)
+            sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
+        if (k < kWindow - 1) continue;
+#pragma unroll
+        for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
+        dev::write_row<kOut>(to, sum[o], o < rows_out);
+        to += width_out;
+      }
     }
-  }
+  };
+  dev::in_turns<flame_params::depthwise_turns(kWindow, sizeof(T)), Rows>(p.units, read, work);
 }
 
 namespace dev {

@@ -2,17 +2,9 @@
 // its columns. The largest values come from maxima of pairs; where they were, from comparing for
 // equality afterwards, which NaN alone spoils.
 #pragma once
-#include "packed.cuh"
-#include "ptx.cuh"
+#include "pool_numbers.cuh"
 
 namespace dev {
-
-// A place in a window of kWindow, 4 bits: the rows and the columns from its end, so that of two
-// places the larger one is the first in row-major order.
-template <int kWindow>
-__device__ __forceinline__ constexpr unsigned place_of(int row, int column) {
-  return unsigned((kWindow - 1 - row) * 4 + kWindow - 1 - column);
-}
 
 // The outputs of a row of 8 columns, four of them in two words, from the window's rows. `places`:
 // 4 bits each, wrong where the largest is NaN. `top`: the first row repeats the second one.

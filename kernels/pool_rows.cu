@@ -4,14 +4,13 @@
 // Traffic: x read, y written once; backward g read, dx written once; the places of the maxima take
 // 4 bits each, those of a thread in one word.
 // NaN wins; the first maximum in row-major order of the window is the one, and takes the gradient.
+#include "pool_numbers.cuh"
 #include "pool_pairs.cuh"
 #include "row_unit.cuh"
 
 namespace dev {
 
-// Columns of a thread, and its places.
-template <class T>
-inline constexpr int kColumns = sizeof(T) == 2 ? 8 : 4;
+// The places of a thread.
 template <int kBits>
 struct WordOf {
   using type = unsigned char;
@@ -47,8 +46,8 @@ __device__ __forceinline__ Packet<T, V> read_piece(const T* from, bool vectors) 
 // end within a sector or a line are no writes of their own then. All threads call it.
 template <int kRows, class T, int V>
 __device__ __forceinline__ void write_rows(T* to, const Packet<T, V> (&rows)[kRows],
-                                           const RowUnit& unit, int first, int height, int width,
-                                           const flame_params::RowPool& p) {
+                                           const RowUnit& unit, unsigned thread, int first,
+                                           int height, int width, const flame_params::RowPool& p) {
   using Raw = decltype(Packet<T, V>::raw);
   using Words = Vec<unsigned, 4>;
   constexpr unsigned kWords = kRows * sizeof(Raw) / sizeof(Words);
@@ -57,13 +56,14 @@ __device__ __forceinline__ void write_rows(T* to, const Packet<T, V> (&rows)[kRo
     __shared__ Words stage[256 * kWords];
     Words* mine = stage + threadIdx.x / 32 * 32 * kWords;
     const unsigned lane = threadIdx.x % 32;
+    __syncwarp();  // what was written last has been read
     if (unit.live) {
       Raw* line = reinterpret_cast<Raw*>(mine) + (lane - unit.piece) * kRows + unit.piece;
 #pragma unroll
       for (int r = 0; r < kRows; ++r) line[r * p.units.pieces] = rows[r].raw;
     }
     __syncwarp();
-    const unsigned line = (blockIdx.x * blockDim.x + threadIdx.x) / 32 * p.units.together;
+    const unsigned line = thread / 32 * p.units.together;
     if (line >= p.units.lines) return;
     const unsigned words = min(p.units.together, p.units.lines - line) * p.units.pieces * kWords;
     Words* out = reinterpret_cast<Words*>(to) + (long long)line * p.units.pieces * kWords;
@@ -83,79 +83,6 @@ __device__ __forceinline__ void write_rows(T* to, const Packet<T, V> (&rows)[kRo
       }
     }
   }
-}
-
-// The largest value so far and where it was. Without places one instruction does.
-template <bool kPlaces, class A>
-struct Largest {
-  A value;
-  unsigned at;
-
-  // Of what comes later in row-major order; `first`: nothing came before.
-  __device__ __forceinline__ void meet(A v, unsigned place, bool first = false) {
-    if constexpr (kPlaces || sizeof(A) == 8) {
-      if (first || (!(v <= value) && value == value)) value = v, at = place;
-    } else {
-      value = larger_or_nan(value, v);
-    }
-  }
-};
-
-// The largest of each window's part of one row; all lanes call it.
-template <int kWindow, bool kPlaces, class T>
-__device__ __forceinline__ void along_row(const Packet<T, kColumns<T>>& row, bool leftmost,
-                                          Largest<kPlaces, Acc<T>> (&out)[kColumns<T> / 2]) {
-  constexpr int kLast = kWindow - 1;
-  Acc<T> left = 0;
-  if constexpr (kWindow == 3) {
-    left = __shfl_up_sync(0xffffffffu, row.value(kColumns<T> - 1), 1);
-    if (leftmost) left = Acc<T>(-inf());
-  }
-#pragma unroll
-  for (int j = 0; j < kColumns<T> / 2; ++j) {
-    const Acc<T> a = row.value(2 * j), b = row.value(2 * j + 1);
-    if constexpr (kWindow == 3) {
-      out[j] = {j > 0 ? row.value(2 * j > 0 ? 2 * j - 1 : 0) : left, place_of<kWindow>(kLast, 0)};
-      out[j].meet(a, place_of<kWindow>(kLast, 1));
-      // The column outside is never the place, though nothing may be better.
-      if (j == 0 && leftmost) out[j].at = min(out[j].at, place_of<kWindow>(kLast, 1));
-    } else {
-      out[j] = {a, place_of<kWindow>(kLast, 0)};
-    }
-    out[j].meet(b, place_of<kWindow>(kLast, kLast));
-  }
-}
-
-// Outputs of a thread and their places, of types that are not halves.
-template <int kWindow, bool kPlaces, class T, int kReads, int kRows>
-__device__ __forceinline__ unsigned pool_numbers(const Packet<T, kColumns<T>> (&rows)[kReads],
-                                                 bool top, bool leftmost,
-                                                 Packet<T, kColumns<T> / 2> (&out)[kRows]) {
-  using A = Acc<T>;
-  constexpr int kOut = kColumns<T> / 2;
-  Largest<kPlaces, A> found[kReads][kOut];
-#pragma unroll
-  for (int r = 0; r < kReads; ++r) along_row<kWindow, kPlaces, T>(rows[r], leftmost, found[r]);
-  unsigned places = 0;
-#pragma unroll
-  for (int o = 0; o < kRows; ++o) {
-    A values[kOut];
-#pragma unroll
-    for (int j = 0; j < kOut; ++j) {
-      Largest<kPlaces, A> best = found[2 * o][j];
-      best.at += place_of<kWindow>(0, kWindow - 1);
-#pragma unroll
-      for (int k = 1; k < kWindow; ++k) {
-        const Largest<kPlaces, A>& row = found[2 * o + k][j];
-        best.meet(row.value, row.at + place_of<kWindow>(k, kWindow - 1),
-                  kWindow == 3 && k == 1 && o == 0 && top);
-      }
-      values[j] = best.value;
-      places |= best.at << (4 * (o * kOut + j));
-    }
-    out[o].assign(values);
-  }
-  return places;
 }
 
 // Where a window's largest is NaN its place is that of the first NaN. x: the thread's piece of its
@@ -179,49 +106,73 @@ __device__ __noinline__ unsigned places_of_nan(const T* x, unsigned places, int 
 
 }  // namespace dev
 
+namespace dev {
+
+template <class T, int kReads>
+struct PoolRows {
+  Packet<T, kColumns<T>> row[kReads];
+};
+template <class T, int kReads>
+struct PoolGradients {
+  Packet<T, kColumns<T> / 2> row[kReads];
+  unsigned own, below;  // the places of this thread's windows, and of the row below
+};
+
+}  // namespace dev
+
 // x: (planes, height, width), y: (planes, out_h, width / 2); where: a word of places for each
-// thread, `places_of` above; kPlaces: wanted.
+// piece, as in kernels/pool_pairs.cuh; kPlaces: wanted.
 template <int kWindow, bool kPlaces, class T>
 __global__ void __launch_bounds__(256)
     max_pool_forward_rows(const T* x, T* y, dev::Places<T>* where,
                           const __grid_constant__ flame_params::RowPool p) {
   constexpr int kIn = dev::kColumns<T>, kOut = kIn / 2, kRows = dev::kRowsOfOutputs<T>;
   constexpr int kHalo = kWindow - 2, kReads = 2 * kRows + kHalo;
-  const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
-  const int first_out = int(unit.strip) * kRows, first_in = 2 * first_out - kHalo;
-  const bool leftmost = unit.piece == 0, top = first_in < 0;
-  x += (long long)unit.plane * p.height * p.width + unit.piece * kIn;
-  // A row outside reads as the nearest one inside, which is of the window too, and never better.
-  dev::Packet<T, kIn> rows[kReads];
+  using Rows = dev::PoolRows<T, kReads>;
+  const auto piece_of = [&](const dev::RowUnit& unit) {
+    return x + (long long)unit.plane * p.height * p.width + unit.piece * kIn;
+  };
+  const auto read = [&](const dev::RowUnit& unit) {
+    const T* from = piece_of(unit);
+    const int first = 2 * kRows * int(unit.strip) - kHalo;
+    // A row outside reads as the nearest one inside, which is of the window too, and never better.
+    Rows rows;
 #pragma unroll
-  for (int r = 0; r < kReads; ++r)
-    rows[r] =
-        dev::read_piece<T, kIn>(x + min(max(first_in + r, 0), p.height - 1) * p.width, p.vectors);
-  dev::Packet<T, kOut> out[kRows];
-  unsigned places = 0;
-  if constexpr (sizeof(T) == 2) {
-    unsigned any = 0;
+    for (int r = 0; r < kReads; ++r)
+      rows.row[r] =
+          dev::read_piece<T, kIn>(from + min(max(first + r, 0), p.height - 1) * p.width, p.vectors);
+    return rows;
+  };
+  const auto work = [&](const dev::RowUnit& unit, unsigned thread, const Rows& rows) {
+    const int first_out = int(unit.strip) * kRows;
+    const bool leftmost = unit.piece == 0, top = kHalo > 0 && unit.strip == 0;
+    dev::Packet<T, kOut> out[kRows];
+    unsigned places = 0;
+    if constexpr (sizeof(T) == 2) {
+      unsigned any = 0;
 #pragma unroll
-    for (int o = 0; o < kRows; ++o) {
-      const dev::PairWindow<kWindow, kPlaces, T> found(rows + 2 * o, top && o == 0, leftmost);
+      for (int o = 0; o < kRows; ++o) {
+        const dev::PairWindow<kWindow, kPlaces, T> found(rows.row + 2 * o, top && o == 0, leftmost);
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        out[o].raw.v[i] = found.out[i];
-        any = dev::larger_or_nan_pair(any, found.out[i], T());
+        for (int i = 0; i < 2; ++i) {
+          out[o].raw.v[i] = found.out[i];
+          any = dev::larger_or_nan_pair(any, found.out[i], T());
+        }
+        places |= found.places << (16 * o);
       }
-      places |= found.places << (16 * o);
+      if (kPlaces && dev::equal_pair(any, any, T()) != 0xffffffffu)
+        places = dev::places_of_nan<kWindow, T>(piece_of(unit), places, first_out, leftmost, p);
+    } else {
+      places = dev::pool_numbers<kWindow, kPlaces, T>(rows.row, top, leftmost, out);
     }
-    if (kPlaces && dev::equal_pair(any, any, T()) != 0xffffffffu)
-      places = dev::places_of_nan<kWindow, T>(x, places, first_out, leftmost, p);
-  } else {
-    places = dev::pool_numbers<kWindow, kPlaces, T>(rows, top, leftmost, out);
-  }
-  if constexpr (kPlaces) {
-    const int there = p.out_h - first_out;  // the rest: nowhere
-    if (there < kRows) places |= ~0u << (4 * kOut * there);
-    if (unit.live) where[unit.line * p.units.pieces + unit.piece] = dev::Places<T>(places);
-  }
-  dev::write_rows<kRows, T, kOut>(y, out, unit, first_out, p.out_h, p.width / 2, p);
+    if constexpr (kPlaces) {
+      const int there = p.out_h - first_out;  // the rest: nowhere
+      if (there < kRows) places |= ~0u << (4 * kOut * there);
+      if (unit.live) where[unit.line * p.units.pieces + unit.piece] = dev::Places<T>(places);
+    }
+    dev::write_rows<kRows, T, kOut>(y, out, unit, thread, first_out, p.out_h, p.width / 2, p);
+  };
+  dev::in_turns<flame_params::pool_turns(sizeof(T)), Rows>(p.units, read, work);
 }
 EXPORT_FLOATING(max_pool_forward_rows, 2, false)
 EXPORT_FLOATING(max_pool_forward_rows, 2, true)
@@ -237,54 +188,64 @@ __global__ void __launch_bounds__(256)
   using A = dev::Acc<T>;
   constexpr int kIn = dev::kColumns<T>, kOut = kIn / 2, kRows = dev::kRowsOfOutputs<T>;
   constexpr int kHalo = kWindow - 2, kReads = kRows + kHalo;
-  const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
-  const int first = int(unit.strip) * kRows, width_out = p.width / 2;
-  g += (long long)unit.plane * p.out_h * width_out + unit.piece * kOut;
-  dev::Packet<T, kOut> grad[kReads];
+  using Gradients = dev::PoolGradients<T, kReads>;
+  const auto read = [&](const dev::RowUnit& unit) {
+    const int width_out = p.width / 2, first = int(unit.strip) * kRows;
+    const T* from = g + (long long)unit.plane * p.out_h * width_out + unit.piece * kOut;
+    Gradients grad;
 #pragma unroll
-  for (int r = 0; r < kReads; ++r)
-    grad[r] = dev::read_piece<T, kOut>(g + min(first + r, p.out_h - 1) * width_out, p.vectors);
-  // The places of this thread's windows, and of the row below: all ones are nowhere.
-  where += unit.line * p.units.pieces + unit.piece;
-  const unsigned own = *where;
-  const unsigned below = kHalo > 0 && unit.strip + 1 < p.units.strips ? where[p.units.pieces] : ~0u;
-  // The windows to the right of the piece.
-  unsigned next = ~0u, next_below = ~0u;
-  A right[kReads];
-  if constexpr (kHalo > 0) {
-    next = __shfl_down_sync(0xffffffffu, own, 1);
-    next_below = __shfl_down_sync(0xffffffffu, below, 1);
-    if (unit.piece == p.units.pieces - 1) next = next_below = ~0u;
-#pragma unroll
-    for (int r = 0; r < kReads; ++r) right[r] = __shfl_down_sync(0xffffffffu, grad[r].value(0), 1);
-  }
-  // Row k of the windows of output row r, added to `sums`.
-  const auto give = [&](int r, int k, A(&sums)[kIn]) {
-#pragma unroll
-    for (int j = 0; j < kOut + kHalo; ++j) {
-      const A v = j < kOut ? grad[r].value(j < kOut ? j : 0) : right[r];
-      const unsigned word = r < kRows ? (j < kOut ? own : next) : (j < kOut ? below : next_below);
-      const unsigned at = word >> (4 * (r % kRows * kOut + j % kOut)) & 15u;
-#pragma unroll
-      for (int c = 0; c < kWindow; ++c) {
-        const int column = 2 * j - kHalo + c;
-        // Not an addition under a condition, which became a branch.
-        if (column >= 0 && column < kIn)
-          sums[column] = at == dev::place_of<kWindow>(k, c) ? sums[column] + v : sums[column];
-      }
-    }
+    for (int r = 0; r < kReads; ++r)
+      grad.row[r] =
+          dev::read_piece<T, kOut>(from + min(first + r, p.out_h - 1) * width_out, p.vectors);
+    const dev::Places<T>* at = where + (unit.line * p.units.pieces + unit.piece);
+    grad.own = *at;
+    grad.below = ~0u;  // nowhere
+    if (kHalo > 0 && unit.strip + 1 < p.units.strips) grad.below = at[p.units.pieces];
+    return grad;
   };
-  dev::Packet<T, kIn> out[2 * kRows];
+  const auto work = [&](const dev::RowUnit& unit, unsigned thread, const Gradients& grad) {
+    // The windows to the right of the piece.
+    unsigned next = ~0u, next_below = ~0u;
+    A right[kReads];
+    if constexpr (kHalo > 0) {
+      next = __shfl_down_sync(0xffffffffu, grad.own, 1);
+      next_below = __shfl_down_sync(0xffffffffu, grad.below, 1);
+      if (unit.piece == p.units.pieces - 1) next = next_below = ~0u;
 #pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    A even[kIn] = {}, odd[kIn] = {};
-    give(r, kHalo, even);
-    give(r, kHalo + 1, odd);
-    if constexpr (kHalo > 0) give(r + 1, 0, odd);
-    out[2 * r].assign(even);
-    out[2 * r + 1].assign(odd);
-  }
-  dev::write_rows<2 * kRows, T, kIn>(dx, out, unit, 2 * first, p.height, p.width, p);
+      for (int r = 0; r < kReads; ++r)
+        right[r] = __shfl_down_sync(0xffffffffu, grad.row[r].value(0), 1);
+    }
+    // Row k of the windows of output row r, added to `sums`.
+    const auto give = [&](int r, int k, A(&sums)[kIn]) {
+#pragma unroll
+      for (int j = 0; j < kOut + kHalo; ++j) {
+        const A v = j < kOut ? grad.row[r].value(j < kOut ? j : 0) : right[r];
+        const unsigned word =
+            r < kRows ? (j < kOut ? grad.own : next) : (j < kOut ? grad.below : next_below);
+        const unsigned at = word >> (4 * (r % kRows * kOut + j % kOut)) & 15u;
+#pragma unroll
+        for (int c = 0; c < kWindow; ++c) {
+          const int column = 2 * j - kHalo + c;
+          // Not an addition under a condition, which became a branch.
+          if (column >= 0 && column < kIn)
+            sums[column] = at == dev::place_of<kWindow>(k, c) ? sums[column] + v : sums[column];
+        }
+      }
+    };
+    dev::Packet<T, kIn> out[2 * kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      A even[kIn] = {}, odd[kIn] = {};
+      give(r, kHalo, even);
+      give(r, kHalo + 1, odd);
+      if constexpr (kHalo > 0) give(r + 1, 0, odd);
+      out[2 * r].assign(even);
+      out[2 * r + 1].assign(odd);
+    }
+    dev::write_rows<2 * kRows, T, kIn>(dx, out, unit, thread, 2 * kRows * int(unit.strip), p.height,
+                                       p.width, p);
+  };
+  dev::in_turns<flame_params::pool_turns(sizeof(T)), Gradients>(p.units, read, work);
 }
 EXPORT_FLOATING(max_pool_backward_rows, 2)
 EXPORT_FLOATING(max_pool_backward_rows, 3)

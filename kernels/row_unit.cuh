@@ -35,6 +35,25 @@ struct RowUnit {
   }
 };
 
+// Calls `read` and `work` for each of a thread's pieces: what the next one needs is read before the
+// work on this one, so that memory is busy all the time. Blocks take pieces in the order of memory.
+template <int kTurns, class Input, class Read, class Work>
+__device__ __forceinline__ void in_turns(const flame_params::RowUnits& p, Read read, Work work) {
+  unsigned thread = blockIdx.x * kTurns * blockDim.x + threadIdx.x;
+  RowUnit unit(p, thread, p.lines);
+  Input input = read(unit);
+#pragma unroll 1
+  for (int i = 1; i < kTurns; ++i) {
+    const RowUnit next(p, thread + blockDim.x, p.lines);
+    const Input ahead = read(next);
+    work(unit, thread, input);
+    thread += blockDim.x;
+    unit = next;
+    input = ahead;
+  }
+  work(unit, thread, input);
+}
+
 // A piece and the elements beside it, kLeft before and kRight behind, as numbers; outside the row
 // they are 0. All lanes call it.
 template <int kLeft, int kRight, int V, class T>

@@ -193,8 +193,9 @@ driver::Dim3 grid_for(std::int64_t threads) {
   return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
 }
 
-driver::Dim3 grid_of(const flame_params::RowPool& params) {
-  return {static_cast<unsigned>(ceil_div(warps_of(params.units), 256 / 32))};
+driver::Dim3 grid_of(const flame_params::RowPool& params, DType t) {
+  const int turns = flame_params::pool_turns(static_cast<int>(size_of(t)));
+  return {static_cast<unsigned>(ceil_div(warps_of(params.units), 256 / 32 * turns))};
 }
 
 void forward_rows(const Device& device, const Pool& p, const Tensor& x, const Tensor& y,
@@ -205,7 +206,7 @@ void forward_rows(const Device& device, const Pool& p, const Tensor& x, const Te
   launch(device,
          {"pool_rows.cu",
           expression("max_pool_forward_rows", static_cast<int>(p.kernel[0]), where.defined(), t)},
-         grid_of(params), {256}, 0, x.data(), y.data(), places, params);
+         grid_of(params, t), {256}, 0, x.data(), y.data(), places, params);
 }
 
 void backward_rows(const Device& device, const Pool& p, const Tensor& g, const Tensor& where,
@@ -214,7 +215,7 @@ void backward_rows(const Device& device, const Pool& p, const Tensor& g, const T
   const flame_params::RowPool params = row_params(p, t, {g, dx});
   launch(device,
          {"pool_rows.cu", expression("max_pool_backward_rows", static_cast<int>(p.kernel[0]), t)},
-         grid_of(params), {256}, 0, g.data(), where.data(), dx.data(), params);
+         grid_of(params, t), {256}, 0, g.data(), where.data(), dx.data(), params);
 }
 
 // `elements` rounded up to 16 bytes, as kernels/pool_plane.cuh does.
