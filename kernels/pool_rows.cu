@@ -53,7 +53,7 @@ __device__ __forceinline__ void write_rows(T* to, const Packet<T, V> (&rows)[kRo
   constexpr unsigned kWords = kRows * sizeof(Raw) / sizeof(Words);
   static_assert(kWords * sizeof(Words) == kRows * sizeof(Raw));
   if (p.whole) {
-    __shared__ Words stage[256 * kWords];
+    __shared__ __align__(32) Words stage[256 * kWords];
     Words* mine = stage + threadIdx.x / 32 * 32 * kWords;
     const unsigned lane = threadIdx.x % 32;
     __syncwarp();  // what was written last has been read
