@@ -110,9 +110,10 @@ GradientsMade depthwise_rows_backward(BackwardContext& context, const Conv& c, c
   if (!made.input && !made.weight) return made;
   const std::int64_t chunks = chunks_of(r);
   Tensor partial;
-  if (made.weight && chunks > 1)
-    partial = context.temporary({chunks, c.out_channels, c.kernel[0] * c.kernel[1]},
-                                accumulator(g.dtype()));
+  if (made.weight && chunks > 1) {
+    const Shape sums = {chunks, c.out_channels, c.kernel[0] * c.kernel[1]};
+    partial = context.temporary(sums, accumulator(g.dtype()));
+  }
   const auto data = [](const Tensor& t, bool wanted) { return wanted ? t.data() : nullptr; };
   launch(context.device(),
          {"conv_depthwise_rows.cu", expression("conv_depthwise_rows_backward", r.window, made.input,

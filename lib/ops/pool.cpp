@@ -194,7 +194,7 @@ driver::Dim3 grid_for(std::int64_t threads) {
 }
 
 driver::Dim3 grid_of(const flame_params::RowPool& params, DType t) {
-  const int turns = flame_params::pool_turns(static_cast<int>(size_of(t)));
+  const std::int64_t turns = flame_params::pool_turns(static_cast<int>(size_of(t)));
   return {static_cast<unsigned>(ceil_div(warps_of(params.units), 256 / 32 * turns))};
 }
 
