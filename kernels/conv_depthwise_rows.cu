@@ -11,8 +11,8 @@ namespace dev {
 // kAbove of them may lie above the plane.
 template <int kAbove, int kReads, int V, class T>
 __device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T* from, int first,
-                                          const flame_params::RowConv& p) {
-  const int end = p.height - first;
+                                          const flame_params::RowConv& p, bool there = true) {
+  const int end = there ? p.height - first : 0;
 #pragma unroll
   for (int r = 0; r < kReads; ++r) {
     rows[r].clear();
@@ -21,12 +21,6 @@ __device__ __forceinline__ void read_rows(Packet<T, V> (&rows)[kReads], const T*
     from += p.width;
   }
 }
-
-template <class T, int kReads, int V, int kTaps>
-struct ConvRows {
-  Packet<T, V> row[kReads];
-  T weight[kTaps], bias;
-};
 
 template <int V, class T>
 __device__ __forceinline__ void write_row(T* to, const Acc<T>* values, bool there) {
@@ -47,52 +41,42 @@ __global__ void __launch_bounds__(256)
   constexpr int kRows = flame_params::depthwise_rows(kWindow, kStride), kTaps = kWindow * kWindow;
   constexpr int kHalo = kWindow / 2, kRight = kHalo - kStride + 1, kOut = kColumns / kStride;
   constexpr int kReads = (kRows - 1) * kStride + kWindow;
-  using Rows = dev::ConvRows<T, kReads, kColumns, kTaps>;
-  const auto read = [&](const dev::RowUnit& unit) {
-    const int above = int(unit.strip) * kRows * kStride - kHalo;
-    Rows rows;
-    dev::read_rows<kHalo>(
-        rows.row,
-        x + ((long long)unit.plane * p.height + above) * p.width + int(unit.piece) * kColumns,
-        above, p);
-    const unsigned channel =
-        unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
+  const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
+  const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
+  const int first = int(unit.strip) * kRows, above = first * kStride - kHalo;
+  dev::Packet<T, kColumns> rows[kReads];
+  dev::read_rows<kHalo>(
+      rows, x + ((long long)unit.plane * p.height + above) * p.width + int(unit.piece) * kColumns,
+      above, p);
+  const unsigned channel =
+      unit.plane - dev::quotient(unit.plane, p.channels_factor, p.channels_shift) * p.channels;
+  A w[kTaps];
+  weight += channel * kTaps;
 #pragma unroll
-    for (int k = 0; k < kTaps; ++k) rows.weight[k] = weight[channel * kTaps + k];
-    rows.bias = bias ? bias[channel] : T(0.0f);
-    return rows;
-  };
-  const auto work = [&](const dev::RowUnit& unit, unsigned, const Rows& rows) {
-    const bool leftmost = unit.piece == 0, rightmost = unit.piece == p.units.pieces - 1;
-    A w[kTaps];
+  for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[k]);
+  const A shift = bias ? dev::load(bias[channel]) : A(0);
+  const int width_out = p.width / kStride, rows_out = unit.live ? p.out_h - first : 0;
+  y += ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
+  A sum[kRows][kOut] = {};
 #pragma unroll
-    for (int k = 0; k < kTaps; ++k) w[k] = dev::load(rows.weight[k]);
-    const A shift = dev::load(rows.bias);
-    const int first = int(unit.strip) * kRows, width_out = p.width / kStride;
-    const int rows_out = unit.live ? p.out_h - first : 0;
-    T* to = y + ((long long)unit.plane * p.out_h + first) * width_out + unit.piece * kOut;
-    A sum[kRows][kOut] = {};
+  for (int r = 0; r < kReads; ++r) {
+    const dev::WidePiece<kHalo, kRight, kColumns, T> row(rows[r], leftmost, rightmost);
 #pragma unroll
-    for (int r = 0; r < kReads; ++r) {
-      const dev::WidePiece<kHalo, kRight, kColumns, T> row(rows.row[r], leftmost, rightmost);
+    for (int o = 0; o < kRows; ++o) {
+      const int k = r - o * kStride;  // the row of the window
+      if (k < 0 || k >= kWindow) continue;
 #pragma unroll
-      for (int o = 0; o < kRows; ++o) {
-        const int k = r - o * kStride;  // the row of the window
-        if (k < 0 || k >= kWindow) continue;
+      for (int j = 0; j < kOut; ++j)
 #pragma unroll
-        for (int j = 0; j < kOut; ++j)
+        for (int c = 0; c < kWindow; ++c)
+          sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
+      if (k < kWindow - 1) continue;
 #pragma unroll
-          for (int c = 0; c < kWindow; ++c)
-            sum[o][j] = fmaf(row.v[j * kStride + c], w[k * kWindow + c], sum[o][j]);
-        if (k < kWindow - 1) continue;
-#pragma unroll
-        for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
-        dev::write_row<kOut>(to, sum[o], o < rows_out);
-        to += width_out;
-      }
+      for (int j = 0; j < kOut; ++j) sum[o][j] += shift;
+      dev::write_row<kOut>(y, sum[o], o < rows_out);
+      y += width_out;
     }
-  };
-  dev::in_turns<flame_params::depthwise_turns(kWindow, sizeof(T)), Rows>(p.units, read, work);
+  }
 }
 
 namespace dev {
@@ -148,17 +132,19 @@ __global__ void __launch_bounds__(256, kWindow == 3 ? 2 : 1)
     for (int k = 0; k < kTaps; ++k) w[k] = dev::load(weight[kTaps - 1 - k]);
   }
   const long long area = (long long)p.height * p.width, image = p.channels * area;
-  const int begin = chunk * p.chunk + turn, end = min((chunk + 1) * p.chunk, p.images);
+  const int begin = chunk * p.chunk, end = min(begin + p.chunk, p.images);
   const long long start =
-      begin * image + channel * area + (long long)first * p.width + unit.piece * kColumns;
-  const int rows_out = unit.live ? p.height - first : 0;
+      (begin + turn) * image + channel * area + (long long)first * p.width + unit.piece * kColumns;
   if constexpr (kWeight) x += start;
   if constexpr (kInput) dx += start;
   g += start - kHalo * p.width;
+  // As many rounds for every warp: shuffles in a loop whose end differs between threads are dear.
   for (int n = begin; n < end; n += p.beside) {
+    const bool there = n + turn < end;
+    const int rows_out = unit.live && there ? p.height - first : 0;
     dev::Packet<T, kColumns> rows[kReads], mine[kRows];
-    dev::read_rows<kHalo>(rows, g, first - kHalo, p);
-    if constexpr (kWeight) dev::read_rows<0>(mine, x, first, p);
+    dev::read_rows<kHalo>(rows, g, first - kHalo, p, there);
+    if constexpr (kWeight) dev::read_rows<0>(mine, x, first, p, there);
     T* to = dx;
     A sum[kRows][kColumns] = {};
 #pragma unroll

@@ -159,8 +159,6 @@ struct RowConv {
 };
 // Rows of outputs that a thread makes: 7 divides the heights of most networks.
 constexpr int depthwise_rows(int window, int stride) { return window == 3 && stride == 1 ? 7 : 4; }
-// Pieces of a thread forward, one after another, for elements of `size` bytes.
-constexpr int depthwise_turns(int window, int size) { return window == 3 && size == 2 ? 2 : 1; }
 
 // Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
 // coordinates that a window reaches fit.
@@ -194,8 +192,8 @@ struct RowPool {
 };
 // Rows of outputs of a thread, for elements of `size` bytes.
 constexpr int pool_rows(int size) { return size == 8 ? 1 : 2; }
-// Pieces of a thread, one after another.
-constexpr int pool_turns(int size) { return size == 2 ? 4 : 1; }
+// Pieces of a thread forward, one after another: only where places make the work long.
+constexpr int pool_turns(int size, bool places) { return size == 2 && places ? 4 : 1; }
 
 // gather along `dim`: the index's sizes, and the strides of input and index over them.
 struct Gather {

@@ -28,17 +28,21 @@ inline constexpr int kRowsOfOutputs = flame_params::pool_rows(sizeof(T));
 template <class T>
 using Places = typename WordOf<kRowsOfOutputs<T> * kColumns<T> * 2>::type;
 
-template <class T, int V>
-__device__ __forceinline__ Packet<T, V> read_piece(const T* from, bool vectors) {
-  Packet<T, V> packet;
+// The rows of a piece, row r where `at(r)` says.
+template <class T, int V, int kReads, class At>
+__device__ __forceinline__ void read_pieces(Packet<T, V> (&rows)[kReads], bool vectors, At at) {
   if (vectors) {
-    packet.raw = *reinterpret_cast<const decltype(packet.raw)*>(from);
-  } else {
-    packet.clear();
 #pragma unroll
-    for (int j = 0; j < V; ++j) packet.set(j, from[j]);
+    for (int r = 0; r < kReads; ++r)
+      rows[r].raw = *reinterpret_cast<const decltype(rows[r].raw)*>(at(r));
+  } else {
+#pragma unroll
+    for (int r = 0; r < kReads; ++r) {
+      rows[r].clear();
+#pragma unroll
+      for (int j = 0; j < V; ++j) rows[r].set(j, at(r)[j]);
+    }
   }
-  return packet;
 }
 
 // Rows `first`, first + 1, ... of each thread's plane. Where the rows of a warp follow one another
@@ -137,10 +141,8 @@ __global__ void __launch_bounds__(256)
     const int first = 2 * kRows * int(unit.strip) - kHalo;
     // A row outside reads as the nearest one inside, which is of the window too, and never better.
     Rows rows;
-#pragma unroll
-    for (int r = 0; r < kReads; ++r)
-      rows.row[r] =
-          dev::read_piece<T, kIn>(from + min(max(first + r, 0), p.height - 1) * p.width, p.vectors);
+    dev::read_pieces(rows.row, p.vectors,
+                     [&](int r) { return from + min(max(first + r, 0), p.height - 1) * p.width; });
     return rows;
   };
   const auto work = [&](const dev::RowUnit& unit, unsigned thread, const Rows& rows) {
@@ -172,7 +174,7 @@ __global__ void __launch_bounds__(256)
     }
     dev::write_rows<kRows, T, kOut>(y, out, unit, thread, first_out, p.out_h, p.width / 2, p);
   };
-  dev::in_turns<flame_params::pool_turns(sizeof(T)), Rows>(p.units, read, work);
+  dev::in_turns<flame_params::pool_turns(sizeof(T), kPlaces), Rows>(p.units, read, work);
 }
 EXPORT_FLOATING(max_pool_forward_rows, 2, false)
 EXPORT_FLOATING(max_pool_forward_rows, 2, true)
@@ -193,10 +195,8 @@ __global__ void __launch_bounds__(256)
     const int width_out = p.width / 2, first = int(unit.strip) * kRows;
     const T* from = g + (long long)unit.plane * p.out_h * width_out + unit.piece * kOut;
     Gradients grad;
-#pragma unroll
-    for (int r = 0; r < kReads; ++r)
-      grad.row[r] =
-          dev::read_piece<T, kOut>(from + min(first + r, p.out_h - 1) * width_out, p.vectors);
+    dev::read_pieces(grad.row, p.vectors,
+                     [&](int r) { return from + min(first + r, p.out_h - 1) * width_out; });
     const dev::Places<T>* at = where + (unit.line * p.units.pieces + unit.piece);
     grad.own = *at;
     grad.below = ~0u;  // nowhere
@@ -245,7 +245,7 @@ __global__ void __launch_bounds__(256)
     dev::write_rows<2 * kRows, T, kIn>(dx, out, unit, thread, 2 * kRows * int(unit.strip), p.height,
                                        p.width, p);
   };
-  dev::in_turns<flame_params::pool_turns(sizeof(T)), Gradients>(p.units, read, work);
+  dev::in_turns<1, Gradients>(p.units, read, work);
 }
 EXPORT_FLOATING(max_pool_backward_rows, 2)
 EXPORT_FLOATING(max_pool_backward_rows, 3)

@@ -89,13 +89,12 @@ bool depthwise_rows_forward(const Device& device, const Conv& c, const Tensor& x
   RowsPlan r = plan_rows(c, x.dtype());
   if (!r.forward || !aligned({&x, &y})) return false;
   r.params.units = row_units(c.in.count * c.in.channels * r.strips, r.pieces, r.strips);
-  const int turns = flame_params::depthwise_turns(r.window, static_cast<int>(size_of(x.dtype())));
   const void* bias_data = bias.defined() ? bias.data() : nullptr;
   launch(device,
          {"conv_depthwise_rows.cu",
           expression("conv_depthwise_rows_forward", r.window, r.stride, r.columns, x.dtype())},
-         {static_cast<unsigned>(ceil_div(warps_of(r.params.units), kWarps * turns))}, {32 * kWarps},
-         0, x.data(), weight.data(), bias_data, y.data(), r.params);
+         {static_cast<unsigned>(ceil_div(warps_of(r.params.units), kWarps))}, {32 * kWarps}, 0,
+         x.data(), weight.data(), bias_data, y.data(), r.params);
   return true;
 }
 

@@ -193,8 +193,7 @@ driver::Dim3 grid_for(std::int64_t threads) {
   return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
 }
 
-driver::Dim3 grid_of(const flame_params::RowPool& params, DType t) {
-  const std::int64_t turns = flame_params::pool_turns(static_cast<int>(size_of(t)));
+driver::Dim3 grid_of(const flame_params::RowPool& params, std::int64_t turns) {
   return {static_cast<unsigned>(ceil_div(warps_of(params.units), 256 / 32 * turns))};
 }
 
@@ -203,10 +202,11 @@ void forward_rows(const Device& device, const Pool& p, const Tensor& x, const Te
   const DType t = x.dtype();
   const void* places = where.defined() ? where.data() : nullptr;
   const flame_params::RowPool params = row_params(p, t, {x, y});
+  const int turns = flame_params::pool_turns(static_cast<int>(size_of(t)), where.defined());
   launch(device,
          {"pool_rows.cu",
           expression("max_pool_forward_rows", static_cast<int>(p.kernel[0]), where.defined(), t)},
-         grid_of(params, t), {256}, 0, x.data(), y.data(), places, params);
+         grid_of(params, turns), {256}, 0, x.data(), y.data(), places, params);
 }
 
 void backward_rows(const Device& device, const Pool& p, const Tensor& g, const Tensor& where,
@@ -215,7 +215,7 @@ void backward_rows(const Device& device, const Pool& p, const Tensor& g, const T
   const flame_params::RowPool params = row_params(p, t, {g, dx});
   launch(device,
          {"pool_rows.cu", expression("max_pool_backward_rows", static_cast<int>(p.kernel[0]), t)},
-         grid_of(params, t), {256}, 0, g.data(), where.data(), dx.data(), params);
+         grid_of(params, 1), {256}, 0, g.data(), where.data(), dx.data(), params);
 }
 
 // `elements` rounded up to 16 bytes, as kernels/pool_plane.cuh does.
