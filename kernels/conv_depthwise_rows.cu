@@ -1,8 +1,9 @@
 // conv2d where every channel is a group of its own, with one output each, for the windows of most
 // networks: squares of 3, 5 or 7 with half of that as padding, rows of whole pieces. A thread reads
 // its piece of some rows once, all loads under way together, and slides the window over it in
-// registers; zeros stand for what is outside. Traffic: forward x read, y written once; backward g
-// and x read, dx written once. The gradient of the weight is summed in registers over some images.
+// registers; zeros stand for what is outside, so that an infinite factor makes NaN there, as it
+// does by way of columns. Traffic: forward x read, y written once; backward g and x read, dx
+// written once. The gradient of the weight is summed in registers over some images.
 #include "row_unit.cuh"
 
 namespace dev {
