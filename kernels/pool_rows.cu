@@ -204,43 +204,48 @@ __global__ void __launch_bounds__(256)
     return grad;
   };
   const auto work = [&](const dev::RowUnit& unit, unsigned thread, const Gradients& grad) {
-    // The windows to the right of the piece.
-    unsigned next = ~0u, next_below = ~0u;
-    A right[kReads];
-    if constexpr (kHalo > 0) {
-      next = __shfl_down_sync(0xffffffffu, grad.own, 1);
-      next_below = __shfl_down_sync(0xffffffffu, grad.below, 1);
-      if (unit.piece == p.units.pieces - 1) next = next_below = ~0u;
-#pragma unroll
-      for (int r = 0; r < kReads; ++r)
-        right[r] = __shfl_down_sync(0xffffffffu, grad.row[r].value(0), 1);
-    }
-    // Row k of the windows of output row r, added to `sums`.
-    const auto give = [&](int r, int k, A(&sums)[kIn]) {
-#pragma unroll
-      for (int j = 0; j < kOut + kHalo; ++j) {
-        const A v = j < kOut ? grad.row[r].value(j < kOut ? j : 0) : right[r];
-        const unsigned word =
-            r < kRows ? (j < kOut ? grad.own : next) : (j < kOut ? grad.below : next_below);
-        const unsigned at = word >> (4 * (r % kRows * kOut + j % kOut)) & 15u;
-#pragma unroll
-        for (int c = 0; c < kWindow; ++c) {
-          const int column = 2 * j - kHalo + c;
-          // Not an addition under a condition, which became a branch.
-          if (column >= 0 && column < kIn)
-            sums[column] = at == dev::place_of<kWindow>(k, c) ? sums[column] + v : sums[column];
-        }
-      }
-    };
     dev::Packet<T, kIn> out[2 * kRows];
+    if constexpr (sizeof(T) == 2) {
+      const dev::PairGradients<kWindow, T> pairs(grad.row, grad.own, grad.below);
+      pairs.spread(unit.piece == p.units.pieces - 1, out);
+    } else {
+      // The windows to the right of the piece.
+      unsigned next = ~0u, next_below = ~0u;
+      A right[kReads];
+      if constexpr (kHalo > 0) {
+        next = __shfl_down_sync(0xffffffffu, grad.own, 1);
+        next_below = __shfl_down_sync(0xffffffffu, grad.below, 1);
+        if (unit.piece == p.units.pieces - 1) next = next_below = ~0u;
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      A even[kIn] = {}, odd[kIn] = {};
-      give(r, kHalo, even);
-      give(r, kHalo + 1, odd);
-      if constexpr (kHalo > 0) give(r + 1, 0, odd);
-      out[2 * r].assign(even);
-      out[2 * r + 1].assign(odd);
+        for (int r = 0; r < kReads; ++r)
+          right[r] = __shfl_down_sync(0xffffffffu, grad.row[r].value(0), 1);
+      }
+      // Row k of the windows of output row r, added to `sums`.
+      const auto give = [&](int r, int k, A(&sums)[kIn]) {
+#pragma unroll
+        for (int j = 0; j < kOut + kHalo; ++j) {
+          const A v = j < kOut ? grad.row[r].value(j < kOut ? j : 0) : right[r];
+          const unsigned word =
+              r < kRows ? (j < kOut ? grad.own : next) : (j < kOut ? grad.below : next_below);
+          const unsigned at = word >> (4 * (r % kRows * kOut + j % kOut)) & 15u;
+#pragma unroll
+          for (int c = 0; c < kWindow; ++c) {
+            const int column = 2 * j - kHalo + c;
+            // Not an addition under a condition, which became a branch.
+            if (column >= 0 && column < kIn)
+              sums[column] = at == dev::place_of<kWindow>(k, c) ? sums[column] + v : sums[column];
+          }
+        }
+      };
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        A even[kIn] = {}, odd[kIn] = {};
+        give(r, kHalo, even);
+        give(r, kHalo + 1, odd);
+        if constexpr (kHalo > 0) give(r + 1, 0, odd);
+        out[2 * r].assign(even);
+        out[2 * r + 1].assign(odd);
+      }
     }
     dev::write_rows<2 * kRows, T, kIn>(dx, out, unit, thread, 2 * kRows * int(unit.strip), p.height,
                                        p.width, p);

@@ -41,6 +41,17 @@ __device__ __forceinline__ unsigned larger_or_nan_pair(unsigned a, unsigned b, _
   asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
   return y;
 }
+// The sums of two halves of a word each, rounded once (PTX ISA, add and fma).
+__device__ __forceinline__ unsigned add_pair(unsigned a, unsigned b, __half) {
+  unsigned y;
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+}
+__device__ __forceinline__ unsigned add_pair(unsigned a, unsigned b, __nv_bfloat16) {
+  unsigned y;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(0x3f803f80u), "r"(b));
+  return y;
+}
 // Each half all ones where the two are equal, else 0 (PTX ISA, set).
 __device__ __forceinline__ unsigned equal_pair(unsigned a, unsigned b, __half) {
   unsigned y;
@@ -94,6 +105,15 @@ inline unsigned larger_or_nan_pair(unsigned a, unsigned b, T t) {
     both |= (v != v || w != w ? 0x7fffu : first ? low : high) << shift;
   }
   return both;
+}
+inline unsigned half_bits(float v, __half) { return __half_as_ushort(__float2half_rn(v)); }
+inline unsigned half_bits(float v, __nv_bfloat16) {
+  return __bfloat16_as_ushort(__float2bfloat16_rn(v));
+}
+template <class T>
+inline unsigned add_pair(unsigned a, unsigned b, T t) {
+  const float low = half_value(a & 0xffffu, t) + half_value(b & 0xffffu, t);
+  return half_bits(low, t) | half_bits(half_value(a >> 16, t) + half_value(b >> 16, t), t) << 16;
 }
 template <class T>
 inline unsigned equal_pair(unsigned a, unsigned b, T t) {
