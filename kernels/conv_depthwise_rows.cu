@@ -39,7 +39,8 @@ __global__ void __launch_bounds__(256)
     conv_depthwise_rows_forward(const T* x, const T* weight, const T* bias, T* y,
                                 const __grid_constant__ flame_params::RowConv p) {
   using A = dev::Acc<T>;
-  constexpr int kRows = flame_params::depthwise_rows(kWindow, kStride), kTaps = kWindow * kWindow;
+  constexpr int kRows = flame_params::depthwise_rows(kWindow, kStride, sizeof(T));
+  constexpr int kTaps = kWindow * kWindow;
   constexpr int kHalo = kWindow / 2, kRight = kHalo - kStride + 1, kOut = kColumns / kStride;
   constexpr int kReads = (kRows - 1) * kStride + kWindow;
   const dev::RowUnit unit(p.units, blockIdx.x * blockDim.x + threadIdx.x, p.units.lines);
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(256, kWindow == 3 ? 2 : 1)
                                  dev::Acc<T>* partial,
                                  const __grid_constant__ flame_params::RowConv p) {
   using A = dev::Acc<T>;
-  constexpr int kRows = flame_params::depthwise_rows(kWindow, 1), kTaps = kWindow * kWindow;
+  constexpr int kRows = flame_params::depthwise_rows_backward(kWindow), kTaps = kWindow * kWindow;
   constexpr int kHalo = kWindow / 2, kReads = kRows + 2 * kHalo;
   const int group = blockIdx.x % p.groups, rest = blockIdx.x / p.groups;
   const int chunk = rest / p.parts, part = rest - chunk * p.parts;

@@ -157,8 +157,12 @@ struct RowConv {
   int images, height, width, out_h;
   int planes, groups, parts, chunk, beside;
 };
-// Rows of outputs that a thread makes: 7 divides the heights of most networks.
-constexpr int depthwise_rows(int window, int stride) { return window == 3 && stride == 1 ? 7 : 4; }
+// Rows that a thread makes, for elements of `size` bytes: 7 and 4 divide the heights of most
+// networks; 7 where the work is more than the reading.
+constexpr int depthwise_rows(int window, int stride, int size) {
+  return window == 3 && stride == 1 && size == 2 ? 7 : 4;
+}
+constexpr int depthwise_rows_backward(int window) { return window == 3 ? 7 : 4; }
 
 // Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
 // coordinates that a window reaches fit.

@@ -18,7 +18,7 @@ constexpr std::int64_t kWarps = 8;  // of a block
 struct RowsPlan {
   bool forward = false, backward = false;
   int window = 0, stride = 0, columns = 0;
-  std::int64_t strips = 0, pieces = 0;
+  std::int64_t strips = 0, pieces = 0;  // of a plane; of a line
   flame_params::RowConv params{};
 };
 
@@ -35,7 +35,8 @@ RowsPlan plan_rows(const Conv& c, DType t) {
   r.columns = c.in.size[1] % 4 == 0 ? 4 : 2;
   if (r.columns == 2 && k != 3) return r;
   r.pieces = c.in.size[1] / r.columns;
-  r.strips = ceil_div(c.out[0], flame_params::depthwise_rows(r.window, r.stride));
+  const int size = static_cast<int>(size_of(t));
+  r.strips = ceil_div(c.out[0], flame_params::depthwise_rows(r.window, r.stride, size));
   if (c.in.count * c.in.channels * r.strips > kMostLines) return r;
   flame_params::RowConv& p = r.params;
   p.channels = static_cast<unsigned>(c.in.channels);
@@ -54,9 +55,8 @@ bool plan_blocks(const Conv& c, RowsPlan& r) {
   const std::int64_t lines = lines_of_warps(r.pieces, kWarps);
   if (lines == 0) return false;
   flame_params::RowConv& p = r.params;
-  std::int64_t strips = std::min(lines, r.strips);  // of a part of a channel
-  const std::int64_t parts = ceil_div(r.strips, strips);
-  strips = ceil_div(r.strips, parts);
+  const std::int64_t all = ceil_div(c.out[0], flame_params::depthwise_rows_backward(r.window));
+  const std::int64_t parts = ceil_div(all, std::min(lines, all)), strips = ceil_div(all, parts);
   const std::int64_t planes =
       parts > 1 ? 1
                 : std::clamp<std::int64_t>(lines_of_warps(r.pieces, 1) / strips, 1, c.in.channels);
