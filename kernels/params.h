@@ -145,6 +145,34 @@ struct Depthwise {
   bool vectors;  // planes start on 16 bytes in every tensor
 };
 
+// Images cut into lines for warps: see kernels/row_unit.cuh. `strips` lines to a plane, `pieces` to
+// a line. A warp takes `together` whole lines or, where that is 0, one of `segments` parts of a
+// line: kSegment pieces, and at both ends a lane that reads for its neighbour. Division as in
+// Extent.
+inline constexpr int kSegment = 30;
+struct RowUnits {
+  unsigned lines, pieces, strips, together, segments;
+  unsigned pieces_factor, strips_factor, segments_factor;
+  int pieces_shift, strips_shift, segments_shift;
+};
+
+// A depthwise convolution by rows: see kernels/conv_depthwise_rows.cu. Backward: blocks of `planes`
+// channels, `groups` of them to all channels, or `parts` blocks to a channel; each for `chunk`
+// images, `beside` of them at a time.
+struct RowConv {
+  RowUnits units;
+  unsigned channels, channels_factor;
+  int channels_shift;
+  int images, height, width, out_h;
+  int planes, groups, parts, chunk, beside;
+};
+// Rows that a thread makes, for elements of `size` bytes: 7 and 4 divide the heights of most
+// networks; 7 where the work is more than the reading.
+constexpr int depthwise_rows(int window, int stride, int size) {
+  return window == 3 && stride == 1 && size == 2 ? 7 : 4;
+}
+constexpr int depthwise_rows_backward(int window) { return window == 3 ? 7 : 4; }
+
 // Pooling of `planes` images of (height, width) into (out_h, out_w). Index is int where all
 // coordinates that a window reaches fit.
 template <class Index>
@@ -168,15 +196,17 @@ struct PlanePool {
 };
 
 // Pooling with square windows of 2 or 3 and stride 2, where threads take 4 or 8 neighbouring
-// columns of some rows: see kernels/pool_rows.cu. `pieces` to a row, `strips` of rows to a plane,
-// `units` of both in all; division by them as in Extent.
+// columns of some rows: see kernels/pool_rows.cu.
 struct RowPool {
-  unsigned units, pieces, strips;
-  unsigned pieces_factor, strips_factor;
-  int pieces_shift, strips_shift;
+  RowUnits units;
   int height, width, out_h;
   bool vectors;  // rows start on what one access moves, in every tensor
+  bool whole;    // and lines follow one another in memory, 16 bytes or more at a time
 };
+// Rows of outputs of a thread, for elements of `size` bytes.
+constexpr int pool_rows(int size) { return size == 8 ? 1 : 2; }
+// Pieces of a thread forward, one after another: only where places make the work long.
+constexpr int pool_turns(int size, bool places) { return size == 2 && places ? 4 : 1; }
 
 // gather along `dim`: the index's sizes, and the strides of input and index over them.
 struct Gather {

@@ -48,6 +48,16 @@ Case conv(const char* name, Shape input, Shape weight, Attrs attrs = {}, bool bi
 
 IntList pair(std::int64_t a, std::int64_t b) { return {a, b}; }
 
+Case depthwise(const char* name, Shape input, std::int64_t kernel, std::int64_t stride,
+               bool quick = true) {
+  const std::int64_t channels = input[1];
+  return conv(name, std::move(input), {channels, 1, kernel, kernel},
+              {{"groups", channels},
+               {"padding", pair(kernel / 2, kernel / 2)},
+               {"stride", pair(stride, stride)}},
+              true, quick);
+}
+
 std::vector<Case> conv_cases() {
   return {
       conv("plain", {2, 3, 7, 9}, {4, 3, 3, 3}),
@@ -60,6 +70,18 @@ std::vector<Case> conv_cases() {
       conv("groups", {2, 4, 5, 5}, {6, 2, 3, 3}, {{"groups", std::int64_t{2}}}),
       conv("depthwise", {1, 5, 6, 7}, {5, 1, 3, 3},
            {{"groups", std::int64_t{5}}, {"padding", pair(1, 1)}}),
+      // Whole pieces of rows, several strips of them: the kernels for common networks.
+      depthwise("depthwise_rows", {3, 5, 9, 12}, 3, 1),
+      depthwise("depthwise_rows_stride", {2, 3, 9, 12}, 3, 2),
+      depthwise("depthwise_rows_of_pairs", {2, 4, 8, 14}, 3, 1),
+      depthwise("depthwise_rows_5", {2, 3, 6, 8}, 5, 1),
+      depthwise("depthwise_rows_pairs_stride", {2, 3, 7, 6}, 3, 2, false),
+      depthwise("depthwise_rows_5_stride", {2, 3, 9, 8}, 5, 2, false),
+      depthwise("depthwise_rows_long", {3, 2, 36, 132}, 3, 1, false),
+      depthwise("depthwise_rows_7", {2, 2, 9, 8}, 7, 1),
+      depthwise("depthwise_rows_7_stride", {1, 2, 9, 8}, 7, 2, false),
+      depthwise("depthwise_rows_many", {20, 3, 7, 4}, 3, 1),
+      depthwise("depthwise_rows_blocks", {5, 11, 28, 28}, 3, 1, false),
       conv("one_by_one", {2, 7, 5, 3}, {9, 7, 1, 1}),
       conv("one_by_one_stride", {1, 3, 5, 5}, {2, 3, 1, 1}, {{"stride", pair(2, 2)}}),
       conv("no_batch", {3, 6, 6}, {2, 3, 3, 3}),

@@ -68,6 +68,11 @@ std::vector<Case> pool_cases() {
                         {explicit_values({1, 1, 4, 8}, {1, kNaN, 2, 3, -kInf, -kInf, kInf, 0, kNaN,
                                                         1, 0, 6e-8, -kInf, -kInf, 1, -0.0})},
                         {{"kernel_size", two}}})),
+      // The gradient goes to the first NaN, and to the first of equals though one be -0.
+      pinned(exactly(
+          {"nan_and_zeros",
+           {explicit_values({2, 1, 8, 16}, {-0.0, kNaN, 0, -1, 0, -0.0, kNaN, -2, -0.0, 0, -kInf})},
+           {{"kernel_size", three}, {"stride", two}, {"padding", one}}})),
       pool("negative_borders", {1, 1, 33, 31},
            {{"kernel_size", three}, {"stride", two}, {"padding", one}}, false),
       pool("many_planes", {5, 67, 6, 6}, {{"kernel_size", two}}, false),

@@ -9,6 +9,7 @@
 #include "lib/core/error.h"
 #include "lib/ops/conv_columns.h"
 #include "lib/ops/conv_direct.h"
+#include "lib/ops/conv_depthwise_rows.h"
 #include "lib/ops/copy.h"
 #include "lib/ops/fill.h"
 #include "lib/ops/ops.h"
@@ -46,16 +47,20 @@ Temporary temporary_of(const Context& context) {
   return [&context](const Shape& shape, DType t) { return context.temporary(shape, t); };
 }
 
+void output(const OpContext& context, const Conv& c, const Tensor& x, const Tensor& weight,
+            const Tensor& bias, const Tensor& y) {
+  if (depthwise_rows_forward(context.device(), c, x, weight, bias, y)) return;
+  const DepthwisePlan depthwise = plan_depthwise(c, x.dtype());
+  if (depthwise.fits) return depthwise_forward(context.device(), depthwise, x, weight, bias, y);
+  columns_forward(context.device(), temporary_of(context), c, x, weight, bias, y);
+}
+
 std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]), weight = as_contiguous(in[1]);
   const Tensor bias = in[2].defined() ? as_contiguous(in[2]) : Tensor();
   const Tensor y = context.make_output();
   const Conv c = conv_of(x.shape(), weight.shape(), attrs);
-  const DepthwisePlan depthwise = plan_depthwise(c, x.dtype());
-  if (y.numel() > 0 && depthwise.fits)
-    depthwise_forward(context.device(), depthwise, x, weight, bias, y);
-  else if (y.numel() > 0)
-    columns_forward(context.device(), temporary_of(context), c, x, weight, bias, y);
+  if (y.numel() > 0) output(context, c, x, weight, bias, y);
   if (context.needs_any_grad()) {
     context.save(context.needs_grad(1) ? x : Tensor());
     context.save(context.needs_grad(0) ? weight : Tensor());
@@ -106,10 +111,12 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   std::vector<Tensor> out(3);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (context.needs_grad(i)) out[i] = context.make_gradient(i);
+  const Tensor x = context.saved(0), weight = context.saved(1);
+  const GradientsMade made = depthwise_rows_backward(context, c, x, weight, g, out[0], out[1]);
   // The large one last: what is written last lies in the cache for the op that comes next.
   if (out[2].defined()) bias_gradient(context, c, g, out[2]);
-  if (out[1].defined()) weight_gradient(context, c, context.saved(0), g, out[1]);
-  if (out[0].defined()) input_gradient(context, c, context.saved(1), g, out[0]);
+  if (out[1].defined() && !made.weight) weight_gradient(context, c, x, g, out[1]);
+  if (out[0].defined() && !made.input) input_gradient(context, c, weight, g, out[0]);
   return out;
 }
 
@@ -134,10 +141,12 @@ std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs& att
   const DType t = in[0].dtype;
   const std::int64_t for_bias =
       held_bytes(64 * c.out_channels * static_cast<std::int64_t>(size_of(accumulator(t))));
-  if (plan_depthwise(c, t).fits) return std::max(held_bytes(depthwise_bytes(c, t)), for_bias);
+  const std::int64_t rows = held_bytes(depthwise_rows_bytes(c, t));
+  if (plan_depthwise(c, t).fits)
+    return std::max({rows, held_bytes(depthwise_bytes(c, t)), for_bias});
   const std::int64_t for_weight =
       pointwise_bytes(c, t) > 0 ? held_bytes(pointwise_bytes(c, t)) : columns_weight_bytes(c, t);
-  return std::max({columns_input_bytes(c, t), for_weight, for_bias});
+  return std::max({rows, columns_input_bytes(c, t), for_weight, for_bias});
 }
 
 }  // namespace

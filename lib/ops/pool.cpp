@@ -10,6 +10,7 @@
 #include "lib/ops/iteration.h"
 #include "lib/ops/norm.h"
 #include "lib/ops/ops.h"
+#include "lib/ops/rows.h"
 #include "lib/ops/workspace.h"
 
 namespace flame {
@@ -60,7 +61,9 @@ struct Pool {
            area() <= kMostArea && planes() > 0 && row_units(t) < (std::int64_t{1} << 31);
   }
   static std::int64_t row_piece(DType t) { return size_of(t) == 2 ? 8 : 4; }
-  static std::int64_t rows_of_outputs(DType t) { return size_of(t) == 8 ? 1 : 2; }
+  static std::int64_t rows_of_outputs(DType t) {
+    return flame_params::pool_rows(static_cast<int>(size_of(t)));
+  }
   std::int64_t row_strips(DType t) const {
     return ceil_div(ceil_div(in.size[0], 2), rows_of_outputs(t));
   }
@@ -71,7 +74,11 @@ struct Pool {
   DType kept_place(DType t) const {
     return by_rows(t) || planes_at_once(t) > 0 ? DType::kUInt8 : place();
   }
-  std::int64_t kept_places(DType t) const { return planes() * pixels() / (by_rows(t) ? 2 : 1); }
+  std::int64_t kept_places(DType t) const {
+    // 4 bits for each output of a unit, half as many as it has columns in each row.
+    if (by_rows(t)) return row_units(t) * rows_of_outputs(t) * row_piece(t) / 4;
+    return planes() * pixels();
+  }
 };
 
 // PyTorch's rule: with ceil_mode a last window counts that starts inside the input or the padding
@@ -169,44 +176,46 @@ flame_params::PlanePool plane_params(const Pool& p, std::int64_t per_block,
 
 flame_params::RowPool row_params(const Pool& p, DType t, std::initializer_list<Tensor> tensors) {
   const std::int64_t pieces = p.in.size[1] / Pool::row_piece(t), strips = p.row_strips(t);
-  const Divisor by_pieces = divisor_of(pieces), by_strips = divisor_of(strips);
   bool vectors = true;  // a piece may be of 32 bytes
   for (const Tensor& tensor : tensors)
     vectors &= reinterpret_cast<std::uintptr_t>(tensor.data()) % 32 == 0;
-  return {.units = static_cast<unsigned>(p.row_units(t)),
-          .pieces = static_cast<unsigned>(pieces),
-          .strips = static_cast<unsigned>(strips),
-          .pieces_factor = by_pieces.factor,
-          .strips_factor = by_strips.factor,
-          .pieces_shift = by_pieces.shift,
-          .strips_shift = by_strips.shift,
+  const flame_params::RowUnits units = row_units(p.planes() * strips, pieces, strips);
+  const bool full = strips * Pool::rows_of_outputs(t) * 2 == p.in.size[0];
+  return {.units = units,
           .height = static_cast<int>(p.in.size[0]),
           .width = static_cast<int>(p.in.size[1]),
           .out_h = static_cast<int>(p.out[0]),
-          .vectors = vectors};
+          .vectors = vectors,
+          .whole = vectors && full && units.together > 0};
 }
 
 driver::Dim3 grid_for(std::int64_t threads) {
   return {static_cast<unsigned>(std::min<std::int64_t>(ceil_div(threads, 256), 1 << 30))};
 }
 
+driver::Dim3 grid_of(const flame_params::RowPool& params, std::int64_t turns) {
+  return {static_cast<unsigned>(ceil_div(warps_of(params.units), 256 / 32 * turns))};
+}
+
 void forward_rows(const Device& device, const Pool& p, const Tensor& x, const Tensor& y,
                   const Tensor& where) {
   const DType t = x.dtype();
   const void* places = where.defined() ? where.data() : nullptr;
+  const flame_params::RowPool params = row_params(p, t, {x, y});
+  const int turns = flame_params::pool_turns(static_cast<int>(size_of(t)), where.defined());
   launch(device,
          {"pool_rows.cu",
           expression("max_pool_forward_rows", static_cast<int>(p.kernel[0]), where.defined(), t)},
-         grid_for(p.row_units(t)), {256}, 0, x.data(), y.data(), places, row_params(p, t, {x, y}));
+         grid_of(params, turns), {256}, 0, x.data(), y.data(), places, params);
 }
 
 void backward_rows(const Device& device, const Pool& p, const Tensor& g, const Tensor& where,
                    const Tensor& dx) {
   const DType t = g.dtype();
+  const flame_params::RowPool params = row_params(p, t, {g, dx});
   launch(device,
          {"pool_rows.cu", expression("max_pool_backward_rows", static_cast<int>(p.kernel[0]), t)},
-         grid_for(p.row_units(t)), {256}, 0, g.data(), where.data(), dx.data(),
-         row_params(p, t, {g, dx}));
+         grid_of(params, 1), {256}, 0, g.data(), where.data(), dx.data(), params);
 }
 
 // `elements` rounded up to 16 bytes, as kernels/pool_plane.cuh does.
