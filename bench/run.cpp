@@ -8,6 +8,7 @@
 
 #include "bench/peers/cub.h"
 #include "bench/peers/cublaslt.h"
+#include "bench/peers/cudnn.h"
 #include "bench/peers/process.h"
 
 #include "conformance/runner/session.h"
@@ -102,7 +103,7 @@ Runner::Runner(const RunOptions& options, std::ostream& out)
 
 void Runner::open_peers() {
   if (options_.in_process_peers)
-    for (auto open : {open_cublaslt, open_cub})
+    for (auto open : {open_cublaslt, open_cub, open_cudnn})
       if (auto source = open(session_->device())) session_->add_peers(std::move(source));
   for (const std::string& peer : options_.peers) {
     ProcessOptions o{.command = command_of(peer),
