@@ -12,6 +12,7 @@
 #include "bench/plan.h"
 #include "bench/roofs.h"
 #include "bench/workload.h"
+#include "reports/bench_record.h"
 
 namespace flame::bench {
 
@@ -35,7 +36,7 @@ struct Row {
   double teraflops() const;
 };
 
-inline constexpr const char* kHostOp = "host_cost";
+using records::kHostOp;
 
 // Makes what an item is compared with. Implementations: bench/peers.
 class PeerSource {

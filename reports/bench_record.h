@@ -17,6 +17,10 @@ inline constexpr const char* kRoofRead = "read";           // a sum of one large
 inline constexpr const char* kRoofGemmBf16 = "gemm_bf16";  // 8192 x 8192 x 8192
 inline constexpr const char* kRoofGemmF32 = "gemm_f32";
 
+// The op of what a small op costs the host. Its probe: the driver's bare launch.
+inline constexpr const char* kHostOp = "host_cost";
+inline constexpr const char* kRawLaunch = "cuLaunchKernel";
+
 // One case, one direction, one implementation. Where a number does not apply it is -1.
 struct BenchRow {
   std::string case_name;       // with op, direction and dtype: what was timed

@@ -27,14 +27,28 @@ std::vector<double> values_of(const Nights& nights) {
   return out;
 }
 
-// The roof that the row comes nearest to is what would move it.
-const char* probe_of(const records::BenchRow& row) {
+// The bare launch of the same run stands for the host, as it was while the row was taken.
+std::string host_probe(const std::string& direction) {
+  return str_cat(records::kRawLaunch, " ", direction);
+}
+
+// What the series measures of the machine itself; empty where it measures something that runs on
+// it.
+std::string probed_by(const SeriesKey& k) {
+  if (k.op == records::kRoofOp) return k.case_name;
+  const bool launch = k.op == records::kHostOp && k.implementation == records::kRawLaunch;
+  return launch ? host_probe(k.direction) : "";
+}
+
+// The roof that the row comes nearest to is what would move it. Empty: none.
+std::string probe_of(const records::BenchRow& row) {
+  if (row.op == records::kHostOp) return host_probe(row.direction);
   const std::pair<double, const char*> shares[] = {{row.share_copy, records::kRoofCopy},
                                                    {row.share_read, records::kRoofRead},
                                                    {row.share_gemm_bf16, records::kRoofGemmBf16},
                                                    {row.share_gemm_f32, records::kRoofGemmF32}};
   const auto* best = std::max_element(std::begin(shares), std::end(shares));
-  return best->first > 0 ? best->second : nullptr;
+  return best->first > 0 ? best->second : "";
 }
 
 struct Probe {
@@ -68,8 +82,8 @@ SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::s
     return v;
   }
   v.newest_us = v.points.back().us;
-  const char* name = probe_of(series.samples.back().row);
-  const auto probe = name ? probes.find({machine_of(series.key), name}) : probes.end();
+  const std::string name = probe_of(series.samples.back().row);
+  const auto probe = probes.find({machine_of(series.key), name});
   if (probe != probes.end() && probe->second.moved) {
     v.machine_moved = true;
     v.points = relative_to(v.points, probe->second.nights);
@@ -192,10 +206,11 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
 
   Probes probes;
   for (const Series& s : series) {
-    if (s.key.op != records::kRoofOp || ended(s)) continue;
+    const std::string of = probed_by(s.key);
+    if (of.empty() || ended(s)) continue;
     report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
     // Keys are in order, cold before hot: the cold one stands for the device.
-    probes.try_emplace({machine_of(s.key), s.key.case_name},
+    probes.try_emplace({machine_of(s.key), of},
                        Probe{report.probes.back().points, moved(report.probes.back().judgement)});
   }
   std::vector<const records::BenchRow*> tonight;
@@ -207,7 +222,8 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
       continue;
     }
     const std::string night = newest[s.key.gpu].first.substr(0, 10);
-    report.series.push_back(judge_one(s, probes, night, rule));
+    // What is a probe has been judged, but remains a peer.
+    if (probed_by(s.key).empty()) report.series.push_back(judge_one(s, probes, night, rule));
     if (s.samples.back().night() != night) continue;
     if (s.key.implementation == "flame")
       tonight.push_back(&s.samples.back().row);
