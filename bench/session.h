@@ -50,6 +50,13 @@ class PeerSource {
   }
 };
 
+// Where a run's wall time went.
+struct Spent {
+  double preparing = 0;  // inputs, peers' inputs and compilers, search among algorithms
+  double judging = 0;
+  double timing = 0;
+};
+
 struct SessionOptions {
   StopRule rule;
   double seconds = 0;  // for the whole run; 0: what the rule gives every item
@@ -76,6 +83,9 @@ class Session {
   // how many are still to come, this one included: what is left of the run's seconds is shared out.
   std::vector<Row> run(const Item& item, std::size_t items_left);
 
+  const Spent& spent() const { return spent_; }
+  // What a cold sample of nothing takes of wall time: the least that any sample does.
+  double seconds_a_sample();
   const Roofs& roofs() const { return roofs_; }
   const std::string& monitor_problem() const { return monitor_problem_; }
   const Datasheet* datasheet() const { return datasheet_; }
@@ -101,7 +111,14 @@ class Session {
   const Datasheet* datasheet_;
   Roofs roofs_;
   std::vector<std::unique_ptr<PeerSource>> sources_;
+  Spent spent_;
+  std::size_t items_run_ = 0;
   double began_;
 };
+
+// The least that a run of so many items takes, about: ten samples of every figure, of FLAME's and
+// of two ways of each program beside it; and what such a program takes to get ready.
+double least_seconds(std::size_t items, std::size_t temperatures, std::size_t programs,
+                     double seconds_a_sample, const StopRule& rule);
 
 }  // namespace flame::bench

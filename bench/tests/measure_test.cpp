@@ -60,6 +60,22 @@ TEST(InterleaveTest, NoisyTimesGoOnUntilTheClockSaysSo) {
   EXPECT_GE(all[0].samples.size(), 50u);
 }
 
+// Five rounds of A B B A fit into the seconds with one sample a visit: then that is what is taken.
+TEST(InterleaveTest, VisitsAreAsLongAsTheSecondsAllow) {
+  for (const auto& [seconds, samples] :
+       {std::pair(0.1, 10), std::pair(45.0, 20), std::pair(1000.0, 30)}) {
+    std::string diary;
+    double clock = 0;  // each sample takes a second
+    Scripted a("A", diary, [&clock](int) { return clock += 1, 1.0; });
+    Scripted b("B", diary, [&clock](int) { return clock += 1, 1.0; });
+    const auto all =
+        interleave({&a, &b}, Temperature::kCold,
+                   {.rule = {.seconds = seconds}, .seconds = [&clock] { return clock; }});
+    EXPECT_EQ(int(all[0].samples.size()), samples) << seconds;
+    EXPECT_EQ(all[1].rounds.size(), 5u);
+  }
+}
+
 // A machine that drifts slower moves both times of a round alike: the ratio stays.
 TEST(InterleaveTest, DriftIsInBothOrNeither) {
   std::string diary;
