@@ -34,7 +34,7 @@ double Row::teraflops() const {
 
 SessionOptions for_simulator(SessionOptions o) {
   o.displace_bytes = 4096;
-  o.roof_sizes = {std::size_t(1) << 14, 16, 16};
+  o.roof_sizes = {std::size_t(1) << 14, 16, 16, {std::size_t(1) << 12, std::size_t(1) << 14}};
   o.host_calls = 5;
   return o;
 }
@@ -136,6 +136,11 @@ Row Session::row_of(const Item& item, Temperature temperature, const Traffic& tr
   const Limits measured = measured_limits(roofs_, item.dtype, item.tf32);
   row.share_of_roof = share_of(measured, traffic, ms);
   if (sheet) row.share_of_datasheet = share_of(*sheet, traffic, ms);
+  if (temperature == Temperature::kCold) {
+    row.share_of_same_size = share_of_same_size(roofs_, traffic, ms);
+    row.beaten = beaten_probe(measured, traffic, ms, row.series.summary.spread,
+                              device_.info().l2_bytes, product_probe(item.dtype, item.tf32));
+  }
   row.impossible = impossible(traffic, row.series.summary.min, temperature, device_.info().l2_bytes,
                               measured, sheet);
   return row;

@@ -27,6 +27,8 @@ struct Row {
   Traffic traffic;
   // Of the least time that this run's probes, or the datasheet, allow.
   std::optional<double> share_of_roof, share_of_datasheet;
+  std::optional<double> share_of_same_size;  // of a copy, read or fill of as many bytes; cold rows
+  std::optional<Beaten> beaten;              // cold rows
   std::optional<Ratio> ratio;  // this peer's time over FLAME's; nothing for FLAME itself
   Judged judged;
   std::optional<Reading> before, after;

@@ -90,6 +90,17 @@ bool Floor::matches(const records::BenchRow& row) const {
   return (least_bytes == 0 || row.bytes >= least_bytes) && !(row.view && row.bytes == 0);
 }
 
+namespace {
+
+// What a launch and its tail cost every kernel of this size is no kernel's fault.
+std::string of_same_size(const records::BenchRow& row) {
+  if (row.share_same_size <= 0) return "";
+  return str_cat("; ", row.share_same_size, " of a ", row.written == 0 ? "read" : "copy",
+                 " of as many bytes");
+}
+
+}  // namespace
+
 std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
   if (row.samples == 0) return "not measured: " + row.reason;
   const std::tuple<const char*, double, double> lower[] = {
@@ -100,7 +111,8 @@ std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
       {"GB/s", min_gbps, row.gbps()},
       {"TFLOP/s", min_tflops, row.tflops()}};
   for (const auto& [what, limit, value] : lower)
-    if (limit > 0 && !(value >= limit)) return str_cat(what, " is ", value, ", floor ", limit);
+    if (limit > 0 && !(value >= limit))
+      return str_cat(what, " is ", value, ", floor ", limit, of_same_size(row));
   if (min_ratio > 0 && !(ratio >= min_ratio))
     return str_cat("the fastest of ", peer, " takes ", ratio, " times as long, at least ",
                    min_ratio);

@@ -197,12 +197,14 @@ class GraphJob final : public Job {
   GraphJob(Context& context, const Convolution& c)
       : context_(context), what_(c.what), graph_(graph_of(context, c)) {
     std::string last = "the heuristics propose nothing that this may take";
-    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-      if (!plans_.empty()) break;  // fallbacks are for what the heuristics do not know
+    // What one list has, the next need not repeat: of the first every proposal, of others the
+    // engines that are not there yet. The last is what works where nothing is known.
+    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+      const std::size_t before = plans_.size();
       for (const Descriptor& config : proposals(context, graph_, mode)) {
         if (std::ssize(plans_) >= c.most_candidates) break;
         try {
-          add(config, c);
+          add(config, c, before);
         } catch (const Failure& e) {
           last = e.what;  // one that this device or library does not have
         }
@@ -233,17 +235,20 @@ class GraphJob final : public Job {
   }
 
  private:
-  void add(const Descriptor& config, const Convolution& c) {
+  // Unless one of the first `known` plans is of the same engine.
+  void add(const Descriptor& config, const Convolution& c, std::size_t known) {
     Descriptor engine(context_, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     cudnnBackendDescriptor_t raw = engine.raw();
     config.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, &raw);
     if (!exact_enough(engine, c.type)) return;
     Plan plan{Descriptor(context_, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR), 0, 0};
+    engine.get(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &plan.engine);
+    for (std::size_t i = 0; i < known; ++i)
+      if (plans_[i].engine == plan.engine) return;
     plan.plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, &context_.handle)
         .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config)
         .finish();
     plan.plan.get(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, &plan.workspace);
-    engine.get(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &plan.engine);
     if (plan.workspace <= c.workspace_cap) plans_.push_back(std::move(plan));
   }
 
