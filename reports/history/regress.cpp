@@ -1,13 +1,12 @@
 #include "reports/history/regress.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
 #include "lib/core/error.h"
+#include "reports/history/tonight.h"
 
 namespace flame::history {
 namespace {
@@ -96,58 +95,27 @@ SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::s
   return v;
 }
 
-// One night's rows of every implementation of one measurement.
-using Peers = std::map<SeriesKey, std::vector<const records::BenchRow*>>;
-
-SeriesKey without_implementation(SeriesKey key) {
-  key.implementation.clear();
-  return key;
-}
-
-// The time of the fastest of them over ours; -1 where none was measured. Who passes on a view where
-// we write has done other work.
-double fastest_ratio(const Floor& floor, const records::BenchRow& row, const Peers& peers) {
-  double least = -1;
-  const auto found = peers.find(without_implementation(key_of(row)));
-  if (found == peers.end()) return least;
-  for (const records::BenchRow* peer : found->second)
-    if (fnmatch(floor.peer.c_str(), peer->implementation.c_str(), FNM_EXTMATCH) == 0 &&
-        peer->view == row.view && peer->ratio > 0 && (least < 0 || peer->ratio < least))
-      least = peer->ratio;
-  return least;
-}
-
-void judge_floor(NightReport& report, const Floor& floor,
-                 const std::vector<const records::BenchRow*>& ours, const Peers& peers) {
+void judge_floor(NightReport& report, const Floor& floor, const Tonight& tonight) {
   std::vector<MissedFloor>& missed = floor.target ? report.missed_targets : report.missed;
   const auto miss = [&](const std::string& row, const std::string& why) {
     missed.push_back({floor.name(), row, why, floor.because});
   };
-  std::size_t held = 0;
-  double logs = 0;
   const std::size_t before = missed.size();
-  for (const records::BenchRow* row : ours) {
-    if (!floor.matches(*row)) continue;
-    const double ratio = floor.wants_peer() ? fastest_ratio(floor, *row, peers) : -1;
-    if (floor.wants_peer() && row->samples > 0 && ratio < 0) continue;  // nobody to compare with
-    ++held;
-    logs += ratio > 0 ? std::log(ratio) : 0;
-    const std::string why = floor.missed_by(*row, ratio);
-    if (!why.empty())
-      miss(str_cat(row->op, " ", row->case_name, " ", row->direction, " ", row->compute_mode, " ",
-                   row->temperature),
-           why);
-  }
-  if (held == 0) {
+  const std::vector<Tonight::Held> held = tonight.held_by(floor);
+  for (const Tonight::Held& h : held)
+    if (const std::string why = floor.missed_by(*h.row, h.ratio); !why.empty())
+      miss(name_of(*h.row), why);
+  if (held.empty()) {
     if (!floor.target) report.idle_floors.push_back(floor.name());
     return;
   }
-  const double mean = std::exp(logs / double(held));
+  const double mean = mean_ratio(held);
   if (floor.min_mean_ratio > 0 && !(mean >= floor.min_mean_ratio))
-    miss(str_cat(held, " rows"),
+    miss(str_cat(held.size(), " rows"),
          str_cat("the fastest of ", floor.peer, " takes ", mean,
                  " times as long in the geometric mean, at least ", floor.min_mean_ratio));
-  if (floor.target) report.targets_reached += held - std::min(held, missed.size() - before);
+  if (floor.target)
+    report.targets_reached += held.size() - std::min(held.size(), missed.size() - before);
 }
 
 void find_drifts(NightReport& report, const std::vector<RSeries>& worst_r) {
@@ -213,8 +181,7 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
     probes.try_emplace({machine_of(s.key), of},
                        Probe{report.probes.back().points, moved(report.probes.back().judgement)});
   }
-  std::vector<const records::BenchRow*> tonight;
-  Peers peers;
+  Tonight tonight;
   for (const Series& s : series) {
     if (s.key.op == records::kRoofOp) continue;
     if (ended(s)) {
@@ -224,17 +191,13 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
     const std::string night = newest[s.key.gpu].first.substr(0, 10);
     // What is a probe has been judged, but remains a peer.
     if (probed_by(s.key).empty()) report.series.push_back(judge_one(s, probes, night, rule));
-    if (s.samples.back().night() != night) continue;
-    if (s.key.implementation == "flame")
-      tonight.push_back(&s.samples.back().row);
-    else
-      peers[without_implementation(s.key)].push_back(&s.samples.back().row);
+    if (s.samples.back().night() == night) tonight.add(s.samples.back().row);
   }
   std::vector<Judgement> all;
   for (const SeriesVerdict& v : report.series) all.push_back(v.judgement);
   correct_for_many(all);
   for (std::size_t i = 0; i < all.size(); ++i) report.series[i].judgement = all[i];
-  for (const Floor& floor : thresholds.floors) judge_floor(report, floor, tonight, peers);
+  for (const Floor& floor : thresholds.floors) judge_floor(report, floor, tonight);
   find_drifts(report, worst_r);
   return report;
 }
