@@ -78,9 +78,10 @@ void draw_parts(Svg& svg, const Frame& f, const Track& track) {
       const std::string what = change_of(track.parts[p - 1], part);
       svg.open(what);
       svg.line(x, f.top, x, f.bottom, "break");
-      // Beneath the upper edge, on the side that has room.
-      const bool left = x > (f.left + f.right) / 2;
-      svg.text(left ? x - 4 : x + 4, f.bottom - 5, what, "note", left ? "end" : "start");
+      svg.text(x, f.top - 6, what, "note",
+               x < f.left + 90    ? "start"
+               : x > f.right - 90 ? "end"
+                                  : "middle");
       svg.close();
     }
     svg.path(line_through(f, part.points, first), last ? "trace" : "trace old");
@@ -191,9 +192,9 @@ std::string sparkline(const Track& track) {
 }
 
 std::string track_chart(const Track& track) {
-  constexpr double kWide = 1000, kHigh = 220;
+  constexpr double kWide = 1000, kHigh = 230;
   Svg svg(kWide, kHigh, "time, night after night");
-  const Frame f = frame_of(track, 70, kWide - 14, 12, kHigh - 24);
+  const Frame f = frame_of(track, 70, kWide - 14, 22, kHigh - 24);
   draw_axes(svg, f, track);
   draw_parts(svg, f, track);
   draw_changes(svg, f, track);

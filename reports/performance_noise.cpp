@@ -73,7 +73,8 @@ View sizes_view(const BenchItems& items) {
   View list = make_list();
   for (const auto& [bytes, rows] : items.sizes) {
     View out;
-    out["bytes"] = fixed(bytes / (1 << 20), 0) + " MiB";
+    out["bytes"] = bytes < (1 << 30) ? fixed(bytes / (1 << 20), 0) + " MiB"
+                                     : fixed(bytes / (1 << 30), 0) + " GiB";
     for (const char* name : {records::kRoofCopy, records::kRoofRead, records::kFill}) {
       const auto found = rows.find(name);
       const Roof* roof = items.roof(name);

@@ -58,6 +58,11 @@ using Probes = std::map<std::pair<Machine, std::string>, Probe>;
 
 bool moved(const Judgement& j) { return j.stage != Stage::kNone; }
 
+// A host is another one from process to process: it is so restless that every night is a move.
+bool explains(const SeriesKey& k, const Judgement& j) {
+  return moved(j) || (k.op == records::kHostOp && j.verdict == Verdict::kAmbiguous);
+}
+
 // Times in units of the probe's time of the same night, where both were measured.
 Nights relative_to(const Nights& times, const Nights& probe) {
   std::map<std::string, double> unit;
@@ -178,8 +183,9 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
     if (of.empty() || ended(s)) continue;
     report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
     // Keys are in order, cold before hot: the cold one stands for the device.
-    probes.try_emplace({machine_of(s.key), of},
-                       Probe{report.probes.back().points, moved(report.probes.back().judgement)});
+    probes.try_emplace(
+        {machine_of(s.key), of},
+        Probe{report.probes.back().points, explains(s.key, report.probes.back().judgement)});
   }
   Tonight tonight;
   for (const Series& s : series) {

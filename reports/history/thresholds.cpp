@@ -112,7 +112,7 @@ std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
       {"TFLOP/s", min_tflops, row.tflops()}};
   for (const auto& [what, limit, value] : lower)
     if (limit > 0 && !(value >= limit))
-      return str_cat(what, " is ", value, ", floor ", limit, of_same_size(row));
+      return str_cat(what, " is ", value, ", at least ", limit, of_same_size(row));
   if (min_ratio > 0 && !(ratio >= min_ratio))
     return str_cat("the fastest of ", peer, " takes ", ratio, " times as long, at least ",
                    min_ratio);

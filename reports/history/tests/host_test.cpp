@@ -126,6 +126,19 @@ TEST(HostMovesTest, ThreeNightsOfASlowHostAreNotTheCode) {
   EXPECT_TRUE(report.machine_moved());
 }
 
+// Every night another host, FLAME with it: times say nothing, ratios do.
+TEST(HostMovesTest, ARestlessHostIsNoneOfTheCodesFault) {
+  std::vector<Series> nights = host_nights(30, 1, 1);
+  for (std::size_t n = 0; n < 30; ++n)
+    for (Series& s : nights) {
+      BenchRow& row = s.samples[n].row;
+      const double host = 1 + 0.05 * double(n * 7 % 5);
+      for (double* t : {&row.median_us, &row.q1_us, &row.q3_us, &row.min_us}) *t *= host;
+    }
+  const NightReport report = judge_night(nights, {}, {});
+  EXPECT_EQ(report.series[0].judgement.verdict, Verdict::kSame) << report.series[0].judgement.why;
+}
+
 TEST(HostMovesTest, SlowerCodeOnASlowHostIsTheCode) {
   const NightReport report = judge_night(host_nights(30, 1.2, 1.2), {}, {});
   EXPECT_EQ(report.series[0].judgement.verdict, Verdict::kSlower);
