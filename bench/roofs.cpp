@@ -50,8 +50,8 @@ class RoofRun {
     const std::string mode = tf32 ? "tf32" : std::string(name(dtype));
     const char* roof_name = product_probe(dtype, tf32);
     if (!blas) {
-      out_.problems.push_back(
-          str_cat(roof_name, ": the device has no vendor library of matrix products"));
+      const auto why = str_cat(roof_name, ": the device has no vendor library of matrix products");
+      if (out_.problems.empty() || out_.problems.back() != why) out_.problems.push_back(why);
       return;
     }
     const Tensor a = randn({n, n}, {device_, dtype}), b = randn({n, n}, {device_, dtype});
@@ -206,8 +206,8 @@ Roofs measure_roofs(const Device& device, Probes& probes, Timer& timer, const Ro
     keep_fastest(copy ? out.copies : read ? out.reads : out.fills, r);
   }
   for (auto* list : {&out.copies, &out.reads, &out.fills}) std::sort(list->begin(), list->end());
-  run.gemm(DType::kBFloat16, false, sizes.tensor_cores);
-  run.gemm(DType::kFloat32, true, sizes.tensor_cores);
+  for (const std::int64_t n : sizes.tensor_cores) run.gemm(DType::kBFloat16, false, n);
+  for (const std::int64_t n : sizes.tensor_cores) run.gemm(DType::kFloat32, true, n);
   run.gemm(DType::kFloat32, false, sizes.float32);
   out.copy = best(out, records::kRoofCopy, &Roof::gigabytes_per_second);
   out.read = best(out, records::kRoofRead, &Roof::gigabytes_per_second);

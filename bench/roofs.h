@@ -48,8 +48,10 @@ struct Roofs {
 inline constexpr const char* kTf32Probe = "gemm_tf32";
 
 struct RoofSizes {
-  std::size_t bytes = std::size_t(1) << 30;          // read, and as much written by a copy
-  std::int64_t tensor_cores = 8192, float32 = 4096;  // of square products
+  std::size_t bytes = std::size_t(1) << 30;  // read, and as much written by a copy
+  // Of square products. The larger may run into the card's power limit, which the smaller does not.
+  std::vector<std::int64_t> tensor_cores{8192, 4096};
+  std::int64_t float32 = 4096;
   // Bytes moved by the copies, reads and fills of less.
   std::vector<std::size_t> small{std::size_t(32) << 20,  std::size_t(64) << 20,
                                  std::size_t(128) << 20, std::size_t(256) << 20,

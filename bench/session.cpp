@@ -34,7 +34,7 @@ double Row::teraflops() const {
 
 SessionOptions for_simulator(SessionOptions o) {
   o.displace_bytes = 4096;
-  o.roof_sizes = {std::size_t(1) << 14, 16, 16, {std::size_t(1) << 12, std::size_t(1) << 14}};
+  o.roof_sizes = {std::size_t(1) << 14, {16}, 16, {std::size_t(1) << 12, std::size_t(1) << 14}};
   o.host_calls = 5;
   return o;
 }
