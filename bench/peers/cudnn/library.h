@@ -9,20 +9,25 @@
 
 namespace flame::bench::cudnn {
 
-#define FLAME_CUDNN_FUNCTIONS(X)                                                                   \
-  X(cudnnGetVersion)                                                                               \
-  X(cudnnGetErrorString)                                                                           \
-  X(cudnnCreate)                                                                                   \
-  X(cudnnDestroy)                                                                                  \
-  X(cudnnSetStream)                                                                                \
-  X(cudnnBackendCreateDescriptor)                                                                  \
-  X(cudnnBackendDestroyDescriptor)                                                                 \
-  X(cudnnBackendSetAttribute)                                                                      \
-  X(cudnnBackendGetAttribute) X(cudnnBackendFinalize) X(cudnnBackendExecute)                       \
-      X(cudnnCreateTensorDescriptor) X(cudnnSetTensor4dDescriptor) X(cudnnDestroyTensorDescriptor) \
-          X(cudnnCreatePoolingDescriptor) X(cudnnSetPooling2dDescriptor)                           \
-              X(cudnnDestroyPoolingDescriptor) X(cudnnPoolingForward) X(cudnnPoolingBackward)      \
-                  X(cudnnSoftmaxForward) X(cudnnSoftmaxBackward)
+#define FLAME_CUDNN_FUNCTIONS(X)   \
+  X(cudnnGetVersion)               \
+  X(cudnnGetErrorString)           \
+  X(cudnnCreate)                   \
+  X(cudnnDestroy)                  \
+  X(cudnnSetStream)                \
+  X(cudnnBackendCreateDescriptor)  \
+  X(cudnnBackendDestroyDescriptor) \
+  X(cudnnBackendSetAttribute)      \
+  X(cudnnBackendGetAttribute)      \
+  X(cudnnBackendFinalize)          \
+  X(cudnnBackendExecute)           \
+  X(cudnnCreateTensorDescriptor)   \
+  X(cudnnSetTensor4dDescriptor)    \
+  X(cudnnDestroyTensorDescriptor)  \
+  X(cudnnCreatePoolingDescriptor)  \
+  X(cudnnSetPooling2dDescriptor)   \
+  X(cudnnDestroyPoolingDescriptor) \
+  X(cudnnPoolingForward) X(cudnnPoolingBackward) X(cudnnSoftmaxForward) X(cudnnSoftmaxBackward)
 
 // Functions that old releases call deprecated are what new ones still offer for these.
 #pragma GCC diagnostic push
