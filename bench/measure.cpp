@@ -32,7 +32,7 @@ std::vector<double> visit(Contender& contender, Series& series, bool ours, Tempe
   }
 }
 
-// Of one sample each, which took `once` seconds, so many a visit fit into the rule's seconds.
+// A sample of everybody takes `once` seconds: so many a visit fit into the rule's seconds.
 int visits_that_fit(const Interleaving& how, double once) {
   const double most = how.rule.seconds / (2 * how.least_rounds * std::max(once, 1e-9));
   return int(std::clamp(most, 1.0, double(how.visit)));
@@ -52,14 +52,12 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
   const std::size_t n = contenders.size();
   std::vector<Series> all(n);
   int stops = how.visit;
-  const double arrived = clock();
   for (std::size_t i = 0; i < n; ++i) {
     all[i].name = contenders[i]->name();
     const auto first = visit(*contenders[i], all[i], i == 0, temperature, 1);
     if (!first.empty() && first[0] > kSlowMs) stops = 1;
   }
   const double begin = clock();
-  if (n > 1) stops = std::min(stops, visits_that_fit(how, begin - arrived));
   const auto done = [&](int rounds) {
     const double elapsed = clock() - begin;
     if (n > 1 && rounds < how.least_rounds) return false;
@@ -75,6 +73,8 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
         const auto times = visit(*contenders[i], all[i], i == 0, temperature, stops);
         taken[i].insert(taken[i].end(), times.begin(), times.end());
       }
+    if (n > 1 && round == 0)
+      stops = std::min(stops, visits_that_fit(how, (clock() - begin) / (2 * stops)));
     for (std::size_t i = 0; i < n; ++i) {
       if (!all[i].problem.empty()) continue;
       all[i].samples.insert(all[i].samples.end(), taken[i].begin(), taken[i].end());

@@ -60,10 +60,10 @@ TEST(InterleaveTest, NoisyTimesGoOnUntilTheClockSaysSo) {
   EXPECT_GE(all[0].samples.size(), 50u);
 }
 
-// Five rounds of A B B A fit into the seconds with one sample a visit: then that is what is taken.
+// A round of three samples a visit says how many fit into the seconds, five rounds long.
 TEST(InterleaveTest, VisitsAreAsLongAsTheSecondsAllow) {
   for (const auto& [seconds, samples] :
-       {std::pair(0.1, 10), std::pair(45.0, 20), std::pair(1000.0, 30)}) {
+       {std::pair(0.1, 14), std::pair(45.0, 22), std::pair(1000.0, 30)}) {
     std::string diary;
     double clock = 0;  // each sample takes a second
     Scripted a("A", diary, [&clock](int) { return clock += 1, 1.0; });
