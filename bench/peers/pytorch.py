@@ -31,7 +31,7 @@ DEFAULT = {"dynamic": False, "fullgraph": True}  # of torch.compile
 COMPILED = {"pytorch_compile", "pytorch_max_autotune"}
 
 
-# Of the copy's rate, from which on there is nothing left for compiling.
+# Of the rate of a copy of as many bytes, from which on there is nothing left for compiling.
 AT_THE_ROOF = 0.9
 MOST_KEPT = 16 << 30  # bytes of device memory that are not worth looking for garbage
 
@@ -45,13 +45,15 @@ class Peer:
         self.judged = set()
         self.compile_seconds = math.inf  # that this run may still spend on compiling
         self.compile_cost = 0.0  # of the last one
-        self.copy_rate = self.rate_of_copy()  # bytes a millisecond
+        self.copies = {}  # bytes moved: milliseconds
 
-    def rate_of_copy(self):
-        x = torch.randn(64 << 20, device="cuda")
-        y = torch.empty_like(x)
-        ms = min(self.timer.time(lambda: y.copy_(x), True) for _ in range(7))
-        return 2 * x.numel() * x.element_size() / ms
+    def ms_of_copy(self, moved):
+        """Of as many bytes: a small copy is far from a large one's rate, and so is everything else."""
+        if moved not in self.copies:
+            x = torch.ones(max(1, int(moved) // 8), device="cuda")
+            y = torch.empty_like(x)
+            self.copies[moved] = min(self.timer.time(lambda: y.copy_(x), True) for _ in range(7))
+        return self.copies[moved]
 
     def function(self, name, item):
         eager = call_of(item)
@@ -92,9 +94,10 @@ class Peer:
             return "eager passes a view on: there is nothing to compile but its forward"
         if eager is not None and moved > 0:
             ms = min(self.timer.time(eager.run, True) for _ in range(5))
-            share = moved / ms / self.copy_rate
+            share = self.ms_of_copy(moved) / ms
             if share >= AT_THE_ROOF:
-                return f"eager is at {share * 100:.0f} % of the copy: nothing is left for compiling"
+                return (f"eager is at {share * 100:.0f} % of a copy of as many bytes: nothing is left "
+                        "for compiling")
         if self.compile_seconds < self.compile_cost:
             return "the seconds for compiling are spent"
         return None

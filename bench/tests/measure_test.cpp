@@ -93,6 +93,20 @@ TEST(InterleaveTest, DriftIsInBothOrNeither) {
   EXPECT_GT(last, 1.1 * first);
 }
 
+// A second of 637 times as long tells nothing more, and costs everybody's samples.
+TEST(InterleaveTest, APeerThatIsHopelessIsAskedNoMore) {
+  std::string diary;
+  Scripted a("A", diary, [](int) { return 0.2; });
+  Scripted hopeless("H", diary, [](int) { return 118.6; });
+  Scripted loads("L", diary, [](int i) { return i == 0 ? 300.0 : 0.3; });
+  Scripted quick("Q", diary, [](int) { return 19.0; });  // 95 times ours, but quick
+  const auto all = interleave({&a, &hopeless, &loads, &quick}, Temperature::kCold, {});
+  EXPECT_EQ(all[1].problem, "one run takes 119 ms, 593 times FLAME's: not timed further");
+  EXPECT_EQ(std::count(diary.begin(), diary.end(), 'H'), 2);
+  EXPECT_GE(all[2].samples.size(), 10u) << "its first run had loaded code";
+  EXPECT_GE(all[3].samples.size(), 10u);
+}
+
 TEST(InterleaveTest, APeerThatFailsIsLeftOutAndSaidSo) {
   std::string diary;
   Scripted a("A", diary, [](int) { return 1.0; });

@@ -68,25 +68,27 @@ class SoftmaxJob final : public Job {
   SoftmaxJob(Context& context, const Softmax& s)
       : context_(context),
         backward_(s.backward),
+        // Its kernels for rows are others than those for channels.
+        mode_(s.inner == 1 ? CUDNN_SOFTMAX_MODE_INSTANCE : CUDNN_SOFTMAX_MODE_CHANNEL),
         x_(context, 0, s.type, {s.outer, s.size, s.inner, 1}) {}
 
   void run(int, const void* const* in, void* out, void*, cudaStream_t stream) override {
     context_.check(context_.f.cudnnSetStream(context_.handle, stream), "cudnnSetStream");
     if (backward_)
-      context_.check(context_.f.cudnnSoftmaxBackward(context_.handle, CUDNN_SOFTMAX_ACCURATE,
-                                                     CUDNN_SOFTMAX_MODE_CHANNEL, &kOne, x_.raw(),
-                                                     in[0], x_.raw(), in[1], &kZero, x_.raw(), out),
-                     "cudnnSoftmaxBackward");
+      context_.check(
+          context_.f.cudnnSoftmaxBackward(context_.handle, CUDNN_SOFTMAX_ACCURATE, mode_, &kOne,
+                                          x_.raw(), in[0], x_.raw(), in[1], &kZero, x_.raw(), out),
+          "cudnnSoftmaxBackward");
     else
-      context_.check(context_.f.cudnnSoftmaxForward(context_.handle, CUDNN_SOFTMAX_ACCURATE,
-                                                    CUDNN_SOFTMAX_MODE_CHANNEL, &kOne, x_.raw(),
-                                                    in[0], &kZero, x_.raw(), out),
+      context_.check(context_.f.cudnnSoftmaxForward(context_.handle, CUDNN_SOFTMAX_ACCURATE, mode_,
+                                                    &kOne, x_.raw(), in[0], &kZero, x_.raw(), out),
                      "cudnnSoftmaxForward");
   }
 
  private:
   Context& context_;
   int backward_;
+  cudnnSoftmaxMode_t mode_;
   TensorDescriptor x_;
 };
 

