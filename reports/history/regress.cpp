@@ -53,6 +53,7 @@ std::string probe_of(const records::BenchRow& row) {
 struct Probe {
   Nights nights;
   bool moved = false;
+  double rate = -1;  // of its newest row
 };
 using Probes = std::map<std::pair<Machine, std::string>, Probe>;
 
@@ -61,6 +62,13 @@ bool moved(const Judgement& j) { return j.stage != Stage::kNone; }
 // A host is another one from process to process: it is so restless that every night is a move.
 bool explains(const SeriesKey& k, const Judgement& j) {
   return moved(j) || (k.op == records::kHostOp && j.verdict == Verdict::kAmbiguous);
+}
+
+// Of a probe's newest row; -1 of one that is in the cache, which says nothing of the memory.
+double rate_of(const Series& series) {
+  const records::BenchRow& row = series.samples.back().row;
+  if (row.temperature != "cold") return -1;
+  return row.flops > 0 ? row.tflops() : row.gbps();
 }
 
 // Times in units of the probe's time of the same night, where both were measured.
@@ -182,10 +190,11 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
     const std::string of = probed_by(s.key);
     if (of.empty() || ended(s)) continue;
     report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
-    // Keys are in order, cold before hot: the cold one stands for the device.
-    probes.try_emplace(
-        {machine_of(s.key), of},
-        Probe{report.probes.back().points, explains(s.key, report.probes.back().judgement)});
+    // Of several ways the fastest of tonight's stands for the device: it is the roof.
+    const SeriesVerdict& v = report.probes.back();
+    const Probe probe{v.points, explains(s.key, v.judgement), v.newest_us > 0 ? rate_of(s) : -1};
+    const auto [found, fresh] = probes.try_emplace({machine_of(s.key), of}, probe);
+    if (!fresh && probe.rate > found->second.rate) found->second = probe;
   }
   Tonight tonight;
   for (const Series& s : series) {

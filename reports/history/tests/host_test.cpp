@@ -145,6 +145,34 @@ TEST(HostMovesTest, SlowerCodeOnASlowHostIsTheCode) {
   EXPECT_NEAR(report.series[0].judgement.shift, 0.2, 0.02);
 }
 
+// Two ways of reading, one of which is slow on tonight's machine: the other is the roof, and stood
+// still. Then slower code is slower code.
+TEST(ProbesTest, TheFastestWayStandsForTheDevice) {
+  const auto series = [](const char* op, const char* by, double us, double late) {
+    Series s;
+    Nights noise(std::uint64_t(us), 0.003, 0);
+    for (int n = 0; n < 30; ++n) {
+      BenchRow row = bench_row(op, noise.next(us) * (n >= 27 ? late : 1));
+      row.implementation = by;
+      if (std::string(op) == records::kRoofOp) row.case_name = records::kRoofRead;
+      if (std::string(op) != records::kRoofOp) row.share_read = 0.99;
+      s.samples.push_back({night(n), "abc", row});
+    }
+    s.key = key_of(s.samples[0].row);
+    return s;
+  };
+  const auto judged = [&](double roof, double other) {
+    return judge_night({series(records::kRoofOp, "kernel", 240, other),
+                        series(records::kRoofOp, "kernel_tile4", 235, roof),
+                        series("sum", "flame", 260, 1.14)},
+                       {}, {})
+        .series[0];
+  };
+  EXPECT_EQ(judged(1, 1.14).judgement.verdict, Verdict::kSlower) << judged(1, 1.14).judgement.why;
+  EXPECT_FALSE(judged(1, 1.14).machine_moved);
+  EXPECT_EQ(judged(1.14, 1.14).judgement.verdict, Verdict::kSame);
+}
+
 TEST(HostMovesTest, AFloorAgainstTheLaunchStillHolds) {
   std::vector<Series> nights = host_nights(1, 1, 1);
   BenchRow& raw = nights[0].samples[0].row;
