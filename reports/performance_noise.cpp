@@ -78,9 +78,11 @@ View sizes_view(const BenchItems& items) {
     for (const char* name : {records::kRoofCopy, records::kRoofRead, records::kFill}) {
       const auto found = rows.find(name);
       const Roof* roof = items.roof(name);
-      out[name] = found == rows.end() ? "-" : fixed(found->second->gbps(), 0);
-      out[str_cat(name, "_share")] =
-          found == rows.end() || !roof ? "" : percent_text(found->second->gbps() / roof->value());
+      const BenchRow* row = found != rows.end()                 ? found->second
+                            : roof && roof->row->bytes == bytes ? roof->row
+                                                                : nullptr;
+      out[name] = row ? fixed(row->gbps(), 0) : "-";
+      out[str_cat(name, "_share")] = row && roof ? percent_text(row->gbps() / roof->value()) : "";
     }
     list << out;
   }
