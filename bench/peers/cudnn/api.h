@@ -21,8 +21,8 @@ struct Convolution {
   long long channels_last = 0;
   long long x[4] = {}, w[4] = {}, y[4] = {};
   long long stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1};
-  long long workspace_cap = 0;  // bytes; what needs more is no candidate
-  long long most_candidates = 0;
+  long long workspace_cap = 0;    // bytes; what needs more is no candidate
+  long long most_candidates = 0;  // of each list of proposals
 };
 
 struct Pooling {  // maxima

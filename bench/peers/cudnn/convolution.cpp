@@ -198,15 +198,18 @@ class GraphJob final : public Job {
     std::string last = "the heuristics propose nothing that this may take";
     // The second list is what works where the first knows little: without tensor cores its knobs
     // have been a quarter faster.
-    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
+    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+      if (std::ssize(plans_) >= c.most_candidates) break;
+      const std::int64_t most = std::ssize(plans_) + c.most_candidates;
       for (const Descriptor& config : proposals(context, graph_, mode)) {
-        if (std::ssize(plans_) >= c.most_candidates) break;
+        if (std::ssize(plans_) >= most) break;
         try {
           add(config, c);
         } catch (const Failure& e) {
           last = e.what;  // one that this device or library does not have
         }
       }
+    }
     if (plans_.empty()) throw Failure{last};
   }
 
