@@ -9,6 +9,7 @@
 #include "lib/driver/cuda_library.h"
 #include "lib/ops/ops.h"
 #include "lib/tensor/runtime.h"
+#include "reports/bench_record.h"
 
 namespace flame::bench {
 namespace {
@@ -126,7 +127,7 @@ HostCost::HostCost(const Device& device, Probes& probes, int calls)
   if (device.info().kind != driver::Kind::kCuda) return;
   p.raw = std::make_unique<RawLaunch>(probes.nothing_image());
   p.contenders.push_back(std::make_unique<HostContender>(
-      "cuLaunchKernel", calls, [&p] { (*p.raw)(); }, [&p] { p.raw->drain(); }));
+      records::kRawLaunch, calls, [&p] { (*p.raw)(); }, [&p] { p.raw->drain(); }));
 }
 
 HostCost::~HostCost() = default;

@@ -16,7 +16,7 @@ using reference::HostTensor;
 
 namespace {
 
-constexpr double kMostElements = 1 << 15, kMostFlops = 1 << 22;
+constexpr double kMostElements = 1 << 15, kMostFlops = 1 << 20;
 constexpr std::uint64_t kSeed = 20261120;
 
 bool small_enough(const Item& item) {

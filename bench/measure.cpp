@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "lib/core/error.h"
 
@@ -16,6 +17,10 @@ double steady_seconds() {
 constexpr double kSlowMs = 20;
 
 double median_of(std::vector<double> v) { return summarise(std::move(v)).median; }
+
+// Who takes so many times as long as ours, and long, is told to be so and asked no more: its
+// samples would cost the others theirs.
+constexpr double kHopeless = 100;
 
 // One stop at one contender; gives what it took, empty when it was left out.
 std::vector<double> visit(Contender& contender, Series& series, bool ours, Temperature temperature,
@@ -32,6 +37,23 @@ std::vector<double> visit(Contender& contender, Series& series, bool ours, Tempe
   }
 }
 
+// The first run of something may load code: only where the second is as slow, it is.
+void leave_the_hopeless(Contender& contender, Series& series, double ours, double first,
+                        Temperature temperature) {
+  const auto hopeless = [&](double ms) { return ms > kSlowMs && ms > kHopeless * ours; };
+  if (!hopeless(first)) return;
+  const auto second = visit(contender, series, false, temperature, 1);
+  if (second.empty() || !hopeless(second[0])) return;
+  series.problem = str_cat("one run takes ", std::round(second[0]), " ms, ",
+                           std::round(second[0] / ours), " times FLAME's: not timed further");
+}
+
+// A sample of everybody takes `once` seconds: so many a visit fit into the rule's seconds.
+int visits_that_fit(const Interleaving& how, double once) {
+  const double most = how.rule.seconds / (2 * how.least_rounds * std::max(once, 1e-9));
+  return int(std::clamp(most, 1.0, double(how.visit)));
+}
+
 }  // namespace
 
 std::vector<double> LocalContender::time(Temperature temperature, int count) {
@@ -46,10 +68,14 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
   const std::size_t n = contenders.size();
   std::vector<Series> all(n);
   int stops = how.visit;
+  double ours = 0;
   for (std::size_t i = 0; i < n; ++i) {
     all[i].name = contenders[i]->name();
     const auto first = visit(*contenders[i], all[i], i == 0, temperature, 1);
-    if (!first.empty() && first[0] > kSlowMs) stops = 1;
+    if (first.empty()) continue;
+    if (first[0] > kSlowMs) stops = 1;
+    if (i == 0) ours = first[0];
+    if (i > 0) leave_the_hopeless(*contenders[i], all[i], ours, first[0], temperature);
   }
   const double begin = clock();
   const auto done = [&](int rounds) {
@@ -67,6 +93,8 @@ std::vector<Series> interleave(const std::vector<Contender*>& contenders, Temper
         const auto times = visit(*contenders[i], all[i], i == 0, temperature, stops);
         taken[i].insert(taken[i].end(), times.begin(), times.end());
       }
+    if (n > 1 && round == 0)
+      stops = std::min(stops, visits_that_fit(how, (clock() - begin) / (2 * stops)));
     for (std::size_t i = 0; i < n; ++i) {
       if (!all[i].problem.empty()) continue;
       all[i].samples.insert(all[i].samples.end(), taken[i].begin(), taken[i].end());

@@ -64,8 +64,9 @@ struct Series {
 
 // Rounds of A B ... and ... B A, `visit` samples at each stop, until every contender satisfies the
 // rule and there were `least_rounds` (one contender alone needs no more than the rule). The rule's
-// seconds are for all contenders together. Times are taken after one visit that is thrown away.
-// The first contender is ours: its errors are thrown, those of others end up in `problem`.
+// seconds are for all contenders together: where `least_rounds` of whole visits do not fit into
+// them, visits get shorter after the first round. Times are taken after one visit that is thrown
+// away. The first contender is ours: its errors are thrown, those of others end up in `problem`.
 struct Interleaving {
   StopRule rule;
   int visit = 3;

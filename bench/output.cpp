@@ -127,6 +127,7 @@ records::BenchRow to_record(const Row& row, const driver::Info& info, const Roof
     out.throttle = row.after->throttle;
   }
   if (simulated) return out;  // its time has nothing to do with a roof
+  out.share_same_size = row.share_of_same_size.value_or(-1);
   const double gb = row.gigabytes_per_second(), tf = row.teraflops();
   const bool tf32 = row.compute_mode == "tf32";
   out.share_copy = share(gb, roofs.copy);

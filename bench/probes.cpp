@@ -14,6 +14,7 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kInFlight = 4;  // of probe.cu
+constexpr std::size_t kTile2 = 256 * 2, kTile4 = 512 * 4;
 constexpr std::size_t kVector = 16;
 constexpr std::size_t kLeastDisplaced = std::size_t(256) << 20;
 // A dependent multiply-add takes 4 cycles; at about 1.8 GHz 450 of them take a microsecond.
@@ -24,6 +25,10 @@ void launch_probe(driver::Driver& driver, driver::KernelHandle kernel, unsigned 
                   unsigned threads, driver::StreamHandle stream, const Args&... args) {
   const std::array<driver::Arg, sizeof...(Args)> list{driver::Arg{&args, sizeof(args)}...};
   driver.launch(kernel, {{blocks}, {threads}, 0, stream}, list);
+}
+
+unsigned blocks_of(std::size_t vectors, std::size_t each) {
+  return unsigned((vectors + each - 1) / each);
 }
 
 }  // namespace
@@ -44,11 +49,15 @@ Probes::Probes(const Device& device, std::size_t displace_bytes)
   displace_bytes_ = displace_bytes_ / kVector * kVector;
   blocks_ = unsigned(std::max(1, info.multiprocessors)) * 8;
   read_ = load("probe_read");
+  read_tile2_ = load("probe_read_tile<256, 2>");
+  read_tile4_ = load("probe_read_tile<512, 4>");
   copy_ = load("probe_copy");
+  copy_one_ = load("probe_copy_one");
+  fill_ = load("probe_fill");
   spin_ = load("probe_spin");
   nothing_ = load("probe_nothing", &nothing_image_);
   buffer_ = driver_.allocate(displace_bytes_, "what displaces the cache");
-  sums_ = driver_.allocate(std::size_t(blocks_) * sizeof(float), "sums of the probes");
+  room_for_sums(blocks_);
   driver_.fill(buffer_, 0, displace_bytes_, device_.stream());
 }
 
@@ -79,15 +88,43 @@ void Probes::spin(double microseconds) {
   launch_probe(driver_, spin_, 1, 32, device_.stream(), sums_, rounds);
 }
 
-void Probes::read(const void* from, std::size_t bytes) {
-  const auto vectors = static_cast<long long>(bytes / kVector);
-  launch_probe(driver_, read_, blocks_, kThreads, device_.stream(), from, sums_, vectors);
+// Made larger where a pass has more blocks; never while one is timed: passes run once before.
+void Probes::room_for_sums(unsigned blocks) {
+  const std::size_t bytes = std::size_t(blocks) * sizeof(float);
+  if (bytes <= sums_bytes_) return;
+  if (sums_) {
+    device_.synchronize();
+    driver_.deallocate(sums_);
+    sums_ = nullptr;
+  }
+  sums_ = driver_.allocate(bytes, "sums of the probes");
+  sums_bytes_ = bytes;
 }
 
-void Probes::copy(const void* from, void* to, std::size_t bytes) {
+void Probes::read(const void* from, std::size_t bytes, Reader how) {
   const auto vectors = static_cast<long long>(bytes / kVector);
-  const auto blocks = unsigned((vectors + kThreads * kInFlight - 1) / (kThreads * kInFlight));
-  launch_probe(driver_, copy_, blocks, kThreads, device_.stream(), from, to, vectors);
+  const std::size_t tile = how == Reader::kTile2 ? kTile2 : kTile4;
+  const unsigned blocks = how == Reader::kGrid ? blocks_ : blocks_of(bytes / kVector, tile);
+  const unsigned threads = how == Reader::kTile4 ? 512 : kThreads;
+  const driver::KernelHandle kernel = how == Reader::kGrid    ? read_
+                                      : how == Reader::kTile2 ? read_tile2_
+                                                              : read_tile4_;
+  room_for_sums(blocks);
+  launch_probe(driver_, kernel, blocks, threads, device_.stream(), from, sums_, vectors);
+}
+
+void Probes::copy(const void* from, void* to, std::size_t bytes, Copier how) {
+  const auto vectors = static_cast<long long>(bytes / kVector);
+  const bool one = how == Copier::kOne;
+  const unsigned blocks = blocks_of(bytes / kVector, one ? kThreads : kThreads * kInFlight);
+  launch_probe(driver_, one ? copy_one_ : copy_, blocks, kThreads, device_.stream(), from, to,
+               vectors);
+}
+
+void Probes::fill(void* to, std::size_t bytes) {
+  const auto vectors = static_cast<long long>(bytes / kVector);
+  launch_probe(driver_, fill_, blocks_of(bytes / kVector, kThreads), kThreads, device_.stream(), to,
+               vectors);
 }
 
 }  // namespace flame::bench

@@ -26,6 +26,7 @@ constexpr std::array kDatasheets{
 };
 
 constexpr double kSlackOfUnknownCard = 1.2;
+constexpr int kSamplesOfASize = 30;
 
 double rate(double amount, double ms, double unit) {
   return ms > 0 ? amount / (ms * 1e-3) / unit : 0;
@@ -36,6 +37,8 @@ class RoofRun {
   RoofRun(const Device& device, Timer& timer, const StopRule& rule, Roofs& out)
       : device_(device), timer_(timer), rule_(rule), out_(out) {}
 
+  void at_most(int samples) { rule_.most = std::max(samples, rule_.least); }
+
   void run(Roof roof, const std::function<void()>& work) {
     LocalContender contender(roof.name, timer_, work);
     roof.series = interleave({&contender}, Temperature::kCold, {.rule = rule_})[0];
@@ -45,12 +48,10 @@ class RoofRun {
   void gemm(DType dtype, bool tf32, std::int64_t n) {
     driver::Blas* blas = device_.runtime().driver().blas();
     const std::string mode = tf32 ? "tf32" : std::string(name(dtype));
-    const char* roof_name = dtype == DType::kBFloat16 ? records::kRoofGemmBf16
-                            : tf32                    ? "gemm_tf32"
-                                                      : records::kRoofGemmF32;
+    const char* roof_name = product_probe(dtype, tf32);
     if (!blas) {
-      out_.problems.push_back(
-          str_cat(roof_name, ": the device has no vendor library of matrix products"));
+      const auto why = str_cat(roof_name, ": the device has no vendor library of matrix products");
+      if (out_.problems.empty() || out_.problems.back() != why) out_.problems.push_back(why);
       return;
     }
     const Tensor a = randn({n, n}, {device_, dtype}), b = randn({n, n}, {device_, dtype});
@@ -69,8 +70,7 @@ class RoofRun {
                          .allow_tf32 = tf32};
     check<Error>(blas->gemm(g, device_.stream()), roof_name, ": the library refused");
     const double side = double(n);
-    // TF32 is no roof that records know; it is kept as a probe.
-    run({.op = tf32 ? "probe" : records::kRoofOp,
+    run({.op = tf32 ? records::kProbeOp : records::kRoofOp,
          .name = roof_name,
          .implementation = "cublaslt",
          .dtype = std::string(name(dtype)),
@@ -84,14 +84,15 @@ class RoofRun {
  private:
   const Device& device_;
   Timer& timer_;
-  const StopRule& rule_;
+  StopRule rule_;
   Roofs& out_;
 };
 
 double best(const Roofs& roofs, std::string_view name, double (Roof::*rate_of)() const) {
   double most = 0;
   for (const Roof& r : roofs.probes)
-    if (r.name == name) most = std::max(most, (r.*rate_of)());
+    if (r.name == name && (r.op == records::kRoofOp || r.flops > 0))
+      most = std::max(most, (r.*rate_of)());
   return most;
 }
 
@@ -106,41 +107,119 @@ const Datasheet* datasheet_of(std::string_view device_name) {
   return nullptr;
 }
 
+namespace {
+
+// The faster of two ways of one size.
+void keep_fastest(std::vector<std::pair<double, double>>& sizes, const Roof& r) {
+  const double ms = r.series.summary.median;
+  if (!sizes.empty() && sizes.back().first == r.bytes)
+    sizes.back().second = std::min(sizes.back().second, ms);
+  else
+    sizes.emplace_back(r.bytes, ms);
+}
+
+// Copies, reads and fills between two buffers.
+class MemoryProbes {
+ public:
+  MemoryProbes(const Device& device, Probes& probes, RoofRun& run, Roofs& out, std::size_t bytes)
+      : device_(device),
+        probes_(probes),
+        run_(run),
+        out_(out),
+        from_(randn({std::int64_t(bytes / sizeof(float))}, device)),
+        to_(empty(from_.shape(), device)) {}
+
+  void copies(const char* op, std::size_t bytes) {
+    driver::Driver& driver = device_.runtime().driver();
+    add(op, records::kRoofCopy, "driver", bytes, 2, [&driver, bytes, this] {
+      driver.copy_on_device(to_.data(), from_.data(), bytes, device_.stream());
+    });
+    for (const auto& [how, name] : kCopiers)
+      add(op, records::kRoofCopy, name, bytes, 2,
+          [=, this] { probes_.copy(from_.data(), to_.data(), bytes, how); });
+  }
+  void reads(const char* op, std::size_t bytes) {
+    for (const auto& [how, name] : kReaders)
+      add(op, records::kRoofRead, name, bytes, 1,
+          [=, this] { probes_.read(from_.data(), bytes, how); });
+  }
+  void fills(const char* op, std::size_t bytes) {
+    driver::Driver& driver = device_.runtime().driver();
+    add(op, records::kFill, "driver", bytes, 1,
+        [&driver, bytes, this] { driver.fill(to_.data(), 1, bytes, device_.stream()); });
+    add(op, records::kFill, "kernel", bytes, 1, [=, this] { probes_.fill(to_.data(), bytes); });
+  }
+
+ private:
+  void add(const char* op, const char* name, const char* by, std::size_t bytes, double passes,
+           const std::function<void()>& work) {
+    run_.run({.op = op,
+              .name = name,
+              .implementation = by,
+              .dtype = "float32",
+              .compute_mode = "float32",
+              .sizes = str_cat("(", bytes / sizeof(float), ")"),
+              .bytes = passes * double(bytes)},
+             work);
+  }
+
+  const Device& device_;
+  Probes& probes_;
+  RoofRun& run_;
+  Roofs& out_;
+  Tensor from_, to_;
+};
+
+// One size's time: between two that were measured on the line through them, above them at the rate
+// of the largest; 0 below them.
+double time_at(const std::vector<std::pair<double, double>>& sizes, double bytes) {
+  for (std::size_t i = 1; i < sizes.size(); ++i) {
+    const auto& [a, a_ms] = sizes[i - 1];
+    const auto& [b, b_ms] = sizes[i];
+    if (bytes >= a && bytes < b) return a_ms + (b_ms - a_ms) * (bytes - a) / (b - a);
+  }
+  if (sizes.empty() || bytes < sizes.back().first) return 0;
+  return sizes.back().second * bytes / sizes.back().first;
+}
+
+}  // namespace
+
 Roofs measure_roofs(const Device& device, Probes& probes, Timer& timer, const RoofSizes& sizes,
                     const StopRule& rule) {
   Roofs out;
   RoofRun run(device, timer, rule, out);
   {
     const std::size_t bytes = sizes.bytes / 16 * 16;
-    const auto count = std::int64_t(bytes / sizeof(float));
-    const Tensor from = randn({count}, device), to = empty({count}, device);
-    driver::Driver& driver = device.runtime().driver();
-    const auto memory = [&](const char* name, const char* by, double moved,
-                            const std::function<void()>& work) {
-      run.run({.op = records::kRoofOp,
-               .name = name,
-               .implementation = by,
-               .dtype = "float32",
-               .compute_mode = "float32",
-               .sizes = str_cat("(", count, ")"),
-               .bytes = moved},
-              work);
-    };
-    memory(records::kRoofCopy, "driver", 2.0 * double(bytes),
-           [&] { driver.copy_on_device(to.data(), from.data(), bytes, device.stream()); });
-    memory(records::kRoofCopy, "kernel", 2.0 * double(bytes),
-           [&] { probes.copy(from.data(), to.data(), bytes); });
-    memory(records::kRoofRead, "kernel", double(bytes), [&] { probes.read(from.data(), bytes); });
+    MemoryProbes memory(device, probes, run, out, bytes);
+    memory.copies(records::kRoofOp, bytes);
+    memory.reads(records::kRoofOp, bytes);
+    run.at_most(kSamplesOfASize);  // there are many, and none is the roof
+    for (const std::size_t moved : sizes.small) {
+      memory.copies(records::kProbeOp, moved / 2 / 16 * 16);
+      if (moved < bytes) memory.reads(records::kProbeOp, moved / 16 * 16);
+      memory.fills(records::kProbeOp, moved / 16 * 16);
+    }
+    run.at_most(rule.most);
   }
-  run.gemm(DType::kBFloat16, false, sizes.tensor_cores);
-  run.gemm(DType::kFloat32, true, sizes.tensor_cores);
+  for (const Roof& r : out.probes) {
+    const bool copy = r.name == records::kRoofCopy, read = r.name == records::kRoofRead;
+    keep_fastest(copy ? out.copies : read ? out.reads : out.fills, r);
+  }
+  for (auto* list : {&out.copies, &out.reads, &out.fills}) std::sort(list->begin(), list->end());
+  for (const std::int64_t n : sizes.tensor_cores) run.gemm(DType::kBFloat16, false, n);
+  for (const std::int64_t n : sizes.tensor_cores) run.gemm(DType::kFloat32, true, n);
   run.gemm(DType::kFloat32, false, sizes.float32);
   out.copy = best(out, records::kRoofCopy, &Roof::gigabytes_per_second);
   out.read = best(out, records::kRoofRead, &Roof::gigabytes_per_second);
   out.bfloat16 = best(out, records::kRoofGemmBf16, &Roof::teraflops);
-  out.tf32 = best(out, "gemm_tf32", &Roof::teraflops);
+  out.tf32 = best(out, kTf32Probe, &Roof::teraflops);
   out.float32 = best(out, records::kRoofGemmF32, &Roof::teraflops);
   return out;
+}
+
+const char* product_probe(DType dtype, bool tf32) {
+  if (is_half(dtype)) return records::kRoofGemmBf16;
+  return tf32 ? kTf32Probe : records::kRoofGemmF32;
 }
 
 Limits measured_limits(const Roofs& roofs, DType dtype, bool tf32) {
@@ -162,6 +241,35 @@ std::optional<double> share_of(const Limits& limits, const Traffic& t, double ms
   if (t.read < t.written) least_ms = t.bytes() / limits.copy * 1e-6;
   if (limits.teraflops > 0) least_ms = std::max(least_ms, t.flops / limits.teraflops * 1e-9);
   return least_ms / ms;
+}
+
+std::optional<double> share_of_same_size(const Roofs& roofs, const Traffic& t, double ms) {
+  const double bytes = t.bytes();
+  if (bytes <= 0 || ms <= 0) return std::nullopt;
+  // Each kind's part of the bytes, at the rate that it has with all of them.
+  const double paired = 2 * std::min(t.read, t.written), alone = bytes - paired;
+  const double copy = time_at(roofs.copies, bytes);
+  const double rest = time_at(t.read > t.written ? roofs.reads : roofs.fills, bytes);
+  if ((paired > 0 && copy <= 0) || (alone > 0 && rest <= 0)) return std::nullopt;
+  return (copy * paired + rest * alone) / bytes / ms;
+}
+
+std::optional<Beaten> beaten_probe(const Limits& limits, const Traffic& t, double ms, double spread,
+                                   std::size_t l2_bytes, std::string_view products) {
+  constexpr double kNoise = 0.01;
+  if (t.view) return std::nullopt;
+  Traffic least = t;
+  const double l2 = double(l2_bytes);
+  least.written -= std::min(t.written, l2);
+  least.read = std::max(0.0, t.read - l2 * (t.passes - 1));
+  const std::optional<double> share = share_of(limits, least, ms);
+  if (!share || *share <= 1 + kNoise + spread) return std::nullopt;
+  const bool by_products = limits.teraflops > 0 && t.flops / limits.teraflops * 1e-9 >= *share * ms;
+  const bool by_reads = least.read > 3 * least.written;
+  return Beaten{by_products ? std::string(products)
+                : by_reads  ? records::kRoofRead
+                            : records::kRoofCopy,
+                *share - 1};
 }
 
 std::string impossible(const Traffic& t, double ms, Temperature temperature, std::size_t l2_bytes,

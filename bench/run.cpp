@@ -8,6 +8,7 @@
 
 #include "bench/peers/cub.h"
 #include "bench/peers/cublaslt.h"
+#include "bench/peers/cudnn.h"
 #include "bench/peers/process.h"
 
 #include "conformance/runner/session.h"
@@ -102,7 +103,7 @@ Runner::Runner(const RunOptions& options, std::ostream& out)
 
 void Runner::open_peers() {
   if (options_.in_process_peers)
-    for (auto open : {open_cublaslt, open_cub})
+    for (auto open : {open_cublaslt, open_cub, open_cudnn})
       if (auto source = open(session_->device())) session_->add_peers(std::move(source));
   for (const std::string& peer : options_.peers) {
     ProcessOptions o{.command = command_of(peer),
@@ -141,6 +142,19 @@ void Runner::begin() {
   take(session_->begin());
   for (const std::string& problem : session_->roofs().problems)
     out_ << "no roof: " << problem << '\n';
+  say_if_late();
+}
+
+// Ahead, so that nobody waits for a minute that takes three.
+void Runner::say_if_late() {
+  if (options_.seconds <= 0 || session_->simulated()) return;
+  const double least = now() - began_ +
+                       least_seconds(items_.size(), temperatures(options_.temperature).size(),
+                                     peers_.size(), session_->seconds_a_sample(), options_.rule);
+  if (least > options_.seconds)
+    out_ << "the time budget of " << int(options_.seconds)
+         << " s will not be kept: " << options_.rule.least << " samples of every figure take about "
+         << int(least) << " s\n";
 }
 
 double Runner::run(std::size_t i) {
@@ -191,8 +205,10 @@ bool Runner::finish() {
   write_manifest("");
   if (!session_->simulated()) standing_.print(out_);
   for (const std::string& failure : failures_) out_ << "FAILED " << failure << '\n';
+  const Spent& spent = session_->spent();
   out_ << done_ << " of " << items_.size() << " timed, " << failures_.size() << " failed, "
-       << int(now() - began_) << " s\n";
+       << int(now() - began_) << " s (timing " << int(spent.timing) << ", preparing "
+       << int(spent.preparing) << ", judging " << int(spent.judging) << ")\n";
   if (!options_.out.empty()) std::cerr << "records: " << options_.out << '\n';
   return failures_.empty();
 }

@@ -51,6 +51,7 @@ class Runner {
 
  private:
   void open_peers();
+  void say_if_late();
   void write_manifest(const char* state);
   void take(const std::vector<Row>& rows);
 

@@ -19,6 +19,9 @@ double now() {
 constexpr double kLeastSeconds = 0.05;
 // What part of a run's seconds one probe may take at most.
 constexpr std::size_t kProbeShare = 40;
+// What a program beside us takes to get ready for one item: seen with PyTorch on an H200.
+constexpr double kSecondsToGetReady = 0.08;
+constexpr std::size_t kWaysOfAProgram = 2;
 
 }  // namespace
 
@@ -31,7 +34,7 @@ double Row::teraflops() const {
 
 SessionOptions for_simulator(SessionOptions o) {
   o.displace_bytes = 4096;
-  o.roof_sizes = {std::size_t(1) << 14, 16, 16};
+  o.roof_sizes = {std::size_t(1) << 14, {16}, 16, {std::size_t(1) << 12, std::size_t(1) << 14}};
   o.host_calls = 5;
   return o;
 }
@@ -49,7 +52,9 @@ StopRule Session::rule_for(std::size_t items_left) const {
   StopRule rule = options_.rule;
   if (options_.seconds <= 0) return rule;
   const double left = options_.seconds - (now() - began_);
-  const double share = left / double(std::max<std::size_t>(items_left, 1));
+  double share = left / double(std::max<std::size_t>(items_left, 1));
+  // What items take beside their timings goes off: as much as it was so far.
+  if (items_run_ > 0) share -= (spent_.preparing + spent_.judging) / double(items_run_);
   rule.seconds =
       std::clamp(share / double(options_.temperatures.size()), kLeastSeconds, rule.seconds);
   return rule;
@@ -131,6 +136,11 @@ Row Session::row_of(const Item& item, Temperature temperature, const Traffic& tr
   const Limits measured = measured_limits(roofs_, item.dtype, item.tf32);
   row.share_of_roof = share_of(measured, traffic, ms);
   if (sheet) row.share_of_datasheet = share_of(*sheet, traffic, ms);
+  if (temperature == Temperature::kCold) {
+    row.share_of_same_size = share_of_same_size(roofs_, traffic, ms);
+    row.beaten = beaten_probe(measured, traffic, ms, row.series.summary.spread,
+                              device_.info().l2_bytes, product_probe(item.dtype, item.tf32));
+  }
   row.impossible = impossible(traffic, row.series.summary.min, temperature, device_.info().l2_bytes,
                               measured, sheet);
   return row;
@@ -169,7 +179,23 @@ std::function<void()> Session::work_of(Workload& workload) {
   };
 }
 
+double Session::seconds_a_sample() {
+  constexpr int kSamples = 10;
+  timer_.time([] {}, Temperature::kCold);
+  const double begin = now();
+  for (int i = 0; i < kSamples; ++i) timer_.time([] {}, Temperature::kCold);
+  return (now() - begin) / kSamples;
+}
+
+double least_seconds(std::size_t items, std::size_t temperatures, std::size_t programs,
+                     double seconds_a_sample, const StopRule& rule) {
+  const std::size_t contenders = 1 + kWaysOfAProgram * programs;
+  const double timing = double(temperatures * contenders) * double(rule.least) * seconds_a_sample;
+  return double(items) * (timing + double(programs) * kSecondsToGetReady);
+}
+
 std::vector<Row> Session::run(const Item& item, std::size_t items_left) {
+  const double begin = now();
   device_.set_allow_tf32(item.tf32);
   Workload workload(device_, item);
   LocalContender ours("flame", timer_, work_of(workload));
@@ -178,14 +204,20 @@ std::vector<Row> Session::run(const Item& item, std::size_t items_left) {
     for (auto& peer : source->peers(workload, timer_)) peers.push_back(std::move(peer));
   std::vector<Contender*> all{&ours};
   std::vector<Judged> judged(1);
+  const double prepared = now();
   // Who is faster by being less exact is shown as such: then FLAME is judged beside it.
   if (!peers.empty()) judged[0] = judge_flame(device_, item);
   for (const auto& peer : peers) {
     all.push_back(peer.get());
     judged.push_back(peer->judge());
   }
+  const double ready = now();
+  ++items_run_;
+  spent_.preparing += prepared - begin;
+  spent_.judging += ready - prepared;
   std::vector<Row> out;
   measure(item, workload, all, judged, rule_for(items_left), out);
+  spent_.timing += now() - ready;
   device_.set_allow_tf32(false);
   return out;
 }

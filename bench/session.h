@@ -12,6 +12,7 @@
 #include "bench/plan.h"
 #include "bench/roofs.h"
 #include "bench/workload.h"
+#include "reports/bench_record.h"
 
 namespace flame::bench {
 
@@ -26,6 +27,8 @@ struct Row {
   Traffic traffic;
   // Of the least time that this run's probes, or the datasheet, allow.
   std::optional<double> share_of_roof, share_of_datasheet;
+  std::optional<double> share_of_same_size;  // of a copy, read or fill of as many bytes; cold rows
+  std::optional<Beaten> beaten;              // cold rows
   std::optional<Ratio> ratio;  // this peer's time over FLAME's; nothing for FLAME itself
   Judged judged;
   std::optional<Reading> before, after;
@@ -35,7 +38,7 @@ struct Row {
   double teraflops() const;
 };
 
-inline constexpr const char* kHostOp = "host_cost";
+using records::kHostOp;
 
 // Makes what an item is compared with. Implementations: bench/peers.
 class PeerSource {
@@ -47,6 +50,13 @@ class PeerSource {
   virtual std::vector<std::unique_ptr<Contender>> host_peers(Direction, int /*calls*/) {
     return {};
   }
+};
+
+// Where a run's wall time went.
+struct Spent {
+  double preparing = 0;  // inputs, peers' inputs and compilers, search among algorithms
+  double judging = 0;
+  double timing = 0;
 };
 
 struct SessionOptions {
@@ -75,6 +85,9 @@ class Session {
   // how many are still to come, this one included: what is left of the run's seconds is shared out.
   std::vector<Row> run(const Item& item, std::size_t items_left);
 
+  const Spent& spent() const { return spent_; }
+  // What a cold sample of nothing takes of wall time: the least that any sample does.
+  double seconds_a_sample();
   const Roofs& roofs() const { return roofs_; }
   const std::string& monitor_problem() const { return monitor_problem_; }
   const Datasheet* datasheet() const { return datasheet_; }
@@ -100,7 +113,14 @@ class Session {
   const Datasheet* datasheet_;
   Roofs roofs_;
   std::vector<std::unique_ptr<PeerSource>> sources_;
+  Spent spent_;
+  std::size_t items_run_ = 0;
   double began_;
 };
+
+// The least that a run of so many items takes, about: ten samples of every figure, of FLAME's and
+// of two ways of each program beside it; and what such a program takes to get ready.
+double least_seconds(std::size_t items, std::size_t temperatures, std::size_t programs,
+                     double seconds_a_sample, const StopRule& rule);
 
 }  // namespace flame::bench

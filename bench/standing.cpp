@@ -19,13 +19,27 @@ std::string two_digits(double v) {
   return text;
 }
 
+std::string name_of(const Row& row) {
+  return str_cat(row.op, "/", row.case_name, "/", row.compute_mode, "/", row.direction);
+}
+
 }  // namespace
+
+void Standing::take_beaten(const Row& row) {
+  if (!row.beaten || !row.impossible.empty()) return;
+  Beating& b = beaten_[row.beaten->probe];
+  ++b.rows;
+  if (row.beaten->by <= b.most) return;
+  b.most = row.beaten->by;
+  b.by = str_cat(name_of(row), " by ", row.implementation);
+}
 
 void Standing::take(const std::vector<Row>& rows) {
   std::map<std::string, const Row*> fastest;
   bool ours_is_a_view = false;
   for (const Row& row : rows) {
     if (row.op == kHostOp || row.temperature != "cold") continue;
+    take_beaten(row);
     if (row.implementation == "flame") ours_is_a_view = row.traffic.view;
     if (!row.ratio) continue;
     const Row*& best = fastest[row.implementation.substr(0, row.implementation.find('_'))];
@@ -36,13 +50,15 @@ void Standing::take(const std::vector<Row>& rows) {
     if (row->traffic.view != ours_is_a_view)
       ++against.views;
     else
-      against.ratios.emplace_back(
-          row->ratio->median,
-          str_cat(row->op, "/", row->case_name, "/", row->compute_mode, "/", row->direction));
+      against.ratios.emplace_back(row->ratio->median, name_of(*row));
   }
 }
 
 void Standing::print(std::ostream& out) const {
+  for (const auto& [probe, b] : beaten_)
+    out << "the probe " << probe << " is no roof: " << b.rows
+        << (b.rows == 1 ? " row is" : " rows are") << " faster than it allows, at most "
+        << two_digits(100 * b.most) << " %: " << b.by << '\n';
   for (const auto& [peer, against] : peers_) {
     auto ratios = against.ratios;
     std::sort(ratios.begin(), ratios.end());

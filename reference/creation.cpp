@@ -25,7 +25,11 @@ struct Arange {
     const double start = number_or(attrs, "start", 0), end = attrs.get_double("end"),
                  step = number_or(attrs, "step", 1);
     const auto n = static_cast<std::int64_t>(std::ceil((end - start) / step));
+    // Whole numbers are counted, and rounded once.
+    const bool whole = start == std::trunc(start) && step == std::trunc(step);
     return {generate<S>(dtype, {n}, [&](std::size_t i) {
+      if (whole && is_floating(dtype))
+        return number<S>(round_to(dtype, start + double(i) * step), DType::kFloat64);
       return number<S>(start, dtype) + S(i) * number<S>(step, dtype);
     })};
   }

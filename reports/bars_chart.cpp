@@ -7,7 +7,7 @@
 namespace flame::reports {
 namespace {
 
-constexpr double kWidth = 1000, kGutter = 378, kBarRight = 752, kTop = 24, kBar = 11, kGap = 7;
+constexpr double kWidth = 1000, kGutter = 378, kBarRight = 752, kTop = 24, kBar = 13, kGap = 7;
 
 struct Line {
   const BenchItem* item;
@@ -75,14 +75,14 @@ std::string peer_bars(const BenchItems& items, const std::string& op) {
     y += l.first ? kGap : 1;
     const BenchRow& row = *l.peer->best;
     if (l.first)
-      svg.text(kGutter - 10, y + kBar - 1.5,
+      svg.text(kGutter - 10, y + kBar - 2.5,
                str_cat(row.case_name, " ", short_direction(row.direction), " ", type_of(row)),
                "name", "end");
     svg.open(hover_of(items, row));
     const double from = std::min(x(1), x(row.ratio)), to = std::max(x(1), x(row.ratio));
     svg.rect(from, y, std::max(to - from, 1.0), kBar, str_cat("first ", l.peer->standing()), 1);
     svg.line(x(row.ratio_min), y + kBar / 2, x(row.ratio_max), y + kBar / 2, "range");
-    svg.text(kBarRight + 8, y + kBar - 1.5, words_of(*l.item, *l.peer), "note");
+    svg.text(kBarRight + 8, y + kBar - 2.5, words_of(*l.item, *l.peer), "note");
     svg.close();
     y += kBar;
   }

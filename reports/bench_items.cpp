@@ -60,6 +60,12 @@ std::string family_of(const records::OpInfo& op) {
 }
 
 void add_roof(BenchItems& out, const BenchRow& row) {
+  if (row.op == kProbeOp && row.flops <= 0) {
+    if (row.samples == 0) return;
+    const BenchRow*& best = out.sizes[row.bytes][row.case_name];
+    if (!best || row.median_us < best->median_us) best = &row;
+    return;
+  }
   out.probes.push_back(&row);
   if (row.samples == 0 || (row.flops <= 0 && row.bytes <= 0)) return;
   const Roof candidate{row.case_name, &row};

@@ -57,8 +57,10 @@ struct BenchItems {
   std::vector<BenchItem> host;          // times of the host: nothing of the device to compare with
   std::vector<Roof> roofs;              // in the order of kRoofNames
   std::vector<const BenchRow*> probes;  // every row of the roofs
-  std::vector<const BenchRow*> failed;  // not measured, and why
-  std::vector<std::string> ops;         // of `items`, in the manifest's order
+  // Copies, reads and fills of less, by bytes moved: of each size the fastest.
+  std::map<double, std::map<std::string, const BenchRow*>> sizes;
+  std::vector<const BenchRow*> failed;          // not measured, and why
+  std::vector<std::string> ops;                 // of `items`, in the manifest's order
   std::map<std::string, std::string> families;  // op: the kernels it runs ("reduce")
   std::vector<std::string> peers;               // in the order of the records
   const Roof* roof(const std::string& name) const;
@@ -66,7 +68,7 @@ struct BenchItems {
 };
 
 inline constexpr const char* kRoofNames[] = {"copy", "read", "gemm_bf16", "gemm_tf32", "gemm_f32"};
-inline constexpr const char* kProbeOp = "probe";  // roofs beyond those that a history is kept of
+using records::kProbeOp;
 
 BenchItems collect_items(const BenchRun& run);
 

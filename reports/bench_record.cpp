@@ -38,6 +38,7 @@ void visit_row(Visit& v, Row& r) {
   v("share_read", r.share_read);
   v("share_gemm_bf16", r.share_gemm_bf16);
   v("share_gemm_f32", r.share_gemm_f32);
+  v.optional("share_same_size", r.share_same_size, -1.0);
   v("share_datasheet_bandwidth", r.share_datasheet_bandwidth);
   v("share_datasheet_flops", r.share_datasheet_flops);
   v("ratio", r.ratio);
@@ -106,9 +107,10 @@ void require_figures(const BenchRow& row) {
   for (const double t : row.times_us)
     check<FileError>(t >= row.min_us * (1 - 1e-9) && std::isfinite(t), name, ": a sample of ", t,
                      " us below the smallest of ", row.min_us, " us");
-  for (const double value : {row.flops, row.bytes, row.written, row.share_copy, row.share_read,
-                             row.share_gemm_bf16, row.share_gemm_f32, row.share_datasheet_bandwidth,
-                             row.share_datasheet_flops, row.sm_clock_mhz, row.power_w})
+  for (const double value :
+       {row.flops, row.bytes, row.written, row.share_copy, row.share_read, row.share_gemm_bf16,
+        row.share_gemm_f32, row.share_same_size, row.share_datasheet_bandwidth,
+        row.share_datasheet_flops, row.sm_clock_mhz, row.power_w})
     check<FileError>((value >= 0 || value == -1) && std::isfinite(value), name, ": a figure of ",
                      value);
   check<FileError>(row.written <= std::max(row.bytes, 0.0) || row.written == -1, name, ": ",

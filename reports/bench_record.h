@@ -12,10 +12,17 @@ namespace flame::records {
 inline constexpr const char* kBenchSchema = "flame-bench/1";
 // The op of the run's probes: what the device itself reached in this run. Their cases are kRoofs.
 inline constexpr const char* kRoofOp = "roof";
+// Probes beyond those that a history is kept of: "gemm_tf32", and copies, reads and fills of less.
+inline constexpr const char* kProbeOp = "probe";
 inline constexpr const char* kRoofCopy = "copy";           // device to device, bytes read + written
 inline constexpr const char* kRoofRead = "read";           // a sum of one large tensor
+inline constexpr const char* kFill = "fill";               // bytes written; only a kProbeOp
 inline constexpr const char* kRoofGemmBf16 = "gemm_bf16";  // 8192 x 8192 x 8192
 inline constexpr const char* kRoofGemmF32 = "gemm_f32";
+
+// The op of what a small op costs the host. Its probe: the driver's bare launch.
+inline constexpr const char* kHostOp = "host_cost";
+inline constexpr const char* kRawLaunch = "cuLaunchKernel";
 
 // One case, one direction, one implementation. Where a number does not apply it is -1.
 struct BenchRow {
@@ -39,6 +46,9 @@ struct BenchRow {
   bool view = false;
   // Shares of what the run's own probes reached, 1 is the roof.
   double share_copy = -1, share_read = -1, share_gemm_bf16 = -1, share_gemm_f32 = -1;
+  // Of what a copy (where nothing is written a read, where nothing is read a fill) of as many bytes
+  // reached in this run: what a launch and its tail cost every kernel of this size is in it.
+  double share_same_size = -1;
   double share_datasheet_bandwidth = -1, share_datasheet_flops = -1;
   // On a peer's row: time of the peer / time of flame over interleaved rounds; above 1 flame is
   // faster. Median, smallest and largest round.

@@ -1,6 +1,7 @@
 #include "reports/history_chart.h"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
 #include "lib/core/error.h"
@@ -27,6 +28,14 @@ std::string change_of(const TrackPart& a, const TrackPart& b) {
 auto work_of(const history::SeriesKey& k) {
   return std::tie(k.op, k.case_name, k.direction, k.dtype, k.sizes, k.compute_mode, k.temperature,
                   k.implementation, k.gpu);
+}
+
+// A step of 1, 2 or 5 times a power of ten, so that about `most` of them make up `range`.
+double step_of(double range, int most) {
+  const double least = range / most, power = std::pow(10, std::floor(std::log10(least)));
+  for (const double factor : {1.0, 2.0, 5.0})
+    if (factor * power >= least) return factor * power;
+  return 10 * power;
 }
 
 // Nights from left to right, microseconds upwards.
@@ -69,7 +78,10 @@ void draw_parts(Svg& svg, const Frame& f, const Track& track) {
       const std::string what = change_of(track.parts[p - 1], part);
       svg.open(what);
       svg.line(x, f.top, x, f.bottom, "break");
-      svg.text(x, f.bottom + 16, what, "note", "middle");
+      svg.text(x, f.top - 6, what, "note",
+               x < f.left + 90    ? "start"
+               : x > f.right - 90 ? "end"
+                                  : "middle");
       svg.close();
     }
     svg.path(line_through(f, part.points, first), last ? "trace" : "trace old");
@@ -102,6 +114,32 @@ void draw_changes(Svg& svg, const Frame& f, const Track& track) {
     svg.close();
     y += 13;
   }
+}
+
+// Round numbers upwards, and the nights' dates as far apart as they can be read.
+void draw_axes(Svg& svg, const Frame& f, const Track& track) {
+  constexpr int kTicks = 5;
+  constexpr std::size_t kDates = 7;
+  const double step = step_of(f.high - f.low, kTicks);
+  const int digits = std::max(0, -int(std::floor(std::log10(step))));
+  const double last = std::floor(f.high / step);
+  for (double i = std::ceil(f.low / step); i <= last; ++i) {
+    svg.line(f.left, f.y(i * step), f.right, f.y(i * step), "grid");
+    svg.text(f.left - 6, f.y(i * step) + 4,
+             str_cat(fixed(i * step, digits), i == last ? " µs" : ""), "tick", "end");
+  }
+  const std::size_t apart = std::max<std::size_t>(1, (f.nights + kDates - 2) / (kDates - 1));
+  std::size_t night = 0;
+  for (const TrackPart& part : track.parts)
+    for (const NightPoint& p : part.points) {
+      const bool end = night + 1 == f.nights;
+      if (end || (night % apart == 0 && f.nights - 1 - night >= apart / 2 + 1))
+        svg.text(f.x(night), f.bottom + 16, p.night, "tick",
+                 night == 0 && !end ? "start"
+                 : end && night > 0 ? "end"
+                                    : "middle");
+      ++night;
+    }
 }
 
 }  // namespace
@@ -154,22 +192,14 @@ std::string sparkline(const Track& track) {
 }
 
 std::string track_chart(const Track& track) {
-  constexpr double kWide = 1000, kHigh = 220;
+  constexpr double kWide = 1000, kHigh = 230;
   Svg svg(kWide, kHigh, "time, night after night");
-  const Frame f = frame_of(track, 70, kWide - 14, 12, kHigh - 24);
-  for (int i = 0; i <= 4; ++i) {
-    const double us = f.low + (f.high - f.low) * i / 4;
-    svg.line(f.left, f.y(us), f.right, f.y(us), "grid");
-    svg.text(f.left - 6, f.y(us) + 4, str_cat(fixed(us, us < 100 ? 2 : 1), i == 4 ? " us" : ""),
-             "tick", "end");
-  }
-  const NightPoint& oldest = track.parts.front().points.front();
-  const NightPoint& newest = track.parts.back().points.back();
-  svg.text(f.left, kHigh - 8, oldest.night, "tick");
-  if (track.nights() > 1) svg.text(f.right, kHigh - 8, newest.night, "tick", "end");
+  const Frame f = frame_of(track, 70, kWide - 14, 22, kHigh - 24);
+  draw_axes(svg, f, track);
   draw_parts(svg, f, track);
   draw_changes(svg, f, track);
-  svg.open(str_cat(newest.night, " ", newest.commit, "\n", fixed(newest.us, 2), " us"));
+  const NightPoint& newest = track.parts.back().points.back();
+  svg.open(str_cat(newest.night, " ", newest.commit, "\n", fixed(newest.us, 2), " µs"));
   svg.circle(f.x(f.nights - 1), f.y(newest.us), 4, "ink");
   svg.close();
   return svg.inline_text();

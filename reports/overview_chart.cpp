@@ -37,7 +37,8 @@ void draw_heads(Svg& svg, const LogScale& ratio, bool peers, double bottom) {
   }
   if (!peers) return;
   svg.text(kRatioLeft, 16, "Times as fast as the fastest peer", "title");
-  svg.text(kRatioLeft, 32, "geometric mean over the cases, and their range", "soft");
+  svg.text(kRatioLeft, 32, "geometric mean and range over the cases; pale: forward + backward",
+           "soft");
   svg.text(kWidth, kTop - 9, "forward", "tick", "end");
   for (double v = ratio.a(); v <= ratio.b() * 1.001; v *= 2) {
     svg.line(ratio(v), kTop - 4, ratio(v), bottom, v == 1 ? "roof" : "grid");
@@ -49,7 +50,7 @@ void draw_legend(Svg& svg, double x) {
   const auto entry = [&](Mark mark, const char* css, const char* name) {
     draw_mark(svg, mark, x, 28, 3.6, css);
     svg.text(x + 8, 32, name, "soft");
-    x += 16 + 6.2 * double(std::string_view(name).size());
+    x += 22 + 7 * double(std::string_view(name).size());
   };
   entry(Mark::kCircle, "wide", "float32");
   entry(Mark::kSquare, "half", "bfloat16");
@@ -91,7 +92,7 @@ Svg overview_chart(const BenchItems& items, const std::string& device) {
           str_cat("Share of the measured roof and speed against peers on ", device, ", op by op"));
   const LogScale scale = ratio_scale(items);
   draw_heads(svg, scale, !items.peers.empty(), bottom);
-  draw_legend(svg, 240);
+  draw_legend(svg, 220);
   double y = kTop;
   for (const std::string& op : items.ops) {
     if (y > kTop) svg.line(0, y, kWidth, y, "rule");

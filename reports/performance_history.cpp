@@ -16,6 +16,15 @@ using history::Verdict;
 constexpr std::array kAttention{Verdict::kSlower, Verdict::kAmbiguous, Verdict::kFaster,
                                 Verdict::kSame, Verdict::kNoData};
 
+bool quiet(const Track& t) {
+  const Verdict v = t.verdict->judgement.verdict;
+  return v == Verdict::kSame || v == Verdict::kNoData;
+}
+
+bool is_probe(const history::SeriesKey& k) {
+  return k.op == records::kRoofOp || k.implementation == records::kRawLaunch;
+}
+
 int urgency(const Track& t) {
   const auto* found = std::find(kAttention.begin(), kAttention.end(), t.verdict->judgement.verdict);
   return (t.verdict->ours() ? 0 : 10) + int(found - kAttention.begin());
@@ -51,8 +60,9 @@ View track_view(const Track& track, Format format) {
       shifted ? str_cat(v.judgement.shift > 0 ? "+" : "", fixed(100 * v.judgement.shift, 1), " %")
               : "-";
   out["verdict"] = history::to_string(v.judgement.verdict);
-  out["stage"] =
-      v.judgement.stage == history::Stage::kNone ? "" : history::to_string(v.judgement.stage);
+  std::string stage = history::to_string(v.judgement.stage);
+  std::replace(stage.begin(), stage.end(), '_', ' ');
+  out["stage"] = v.judgement.stage == history::Stage::kNone ? "" : stage;
   out["why"] = plain(v.judgement.why, format);
   View changes = make_list();
   for (const history::ChangePoint& c : v.judgement.changes) {
@@ -91,21 +101,27 @@ void add_history(View& view, const PerformanceInput& input, Format format) {
   if (!input.night) return;
   std::vector<Track> tracks = tracks_of(*input.night, input.series);
   // Peers have their place beside FLAME, not here.
-  std::erase_if(tracks, [](const Track& t) {
-    return !t.verdict->ours() && t.verdict->key.op != records::kRoofOp;
-  });
+  std::erase_if(tracks,
+                [](const Track& t) { return !t.verdict->ours() && !is_probe(t.verdict->key); });
   std::stable_sort(tracks.begin(), tracks.end(),
                    [](const Track& a, const Track& b) { return urgency(a) < urgency(b); });
-  View list = make_list();
-  std::size_t single = 0;
+  View list = make_list(), quiet_ones = make_list();
+  std::size_t single = 0, quiets = 0;
   for (const Track& track : tracks) {
-    if (track.nights() > 1) {
-      list << track_view(track, format);
-    } else {
+    if (track.nights() < 2) {
       ++single;
+    } else if (quiet(track)) {
+      quiet_ones << track_view(track, format);
+      ++quiets;
+    } else {
+      list << track_view(track, format);
     }
   }
   view["tracks"] = std::move(list);
+  view["quiet_tracks"] = std::move(quiet_ones);
+  view["has_tracks"] = flag(tracks.size() > single + quiets);
+  view["quiet_count"] = quiets > 0 ? View(format_count(std::int64_t(quiets))) : flag(false);
+  view["track"] = View(kainjow::mustache::partial([] { return template_text("track.html"); }));
   view["night_sentence"] = plain(night_sentence(*input.night), format);
   view["single"] = single > 0 ? View(str_cat(format_count(std::int64_t(single)),
                                              " series have a single night, and no chart yet."))

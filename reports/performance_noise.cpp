@@ -68,6 +68,27 @@ View probe_view(const BenchItems& items, const BenchRow& row, Format format) {
   return out;
 }
 
+// A line a size: what a copy, a read and a fill of so many bytes reach of the largest's rate.
+View sizes_view(const BenchItems& items) {
+  View list = make_list();
+  for (const auto& [bytes, rows] : items.sizes) {
+    View out;
+    out["bytes"] = bytes < (1 << 30) ? fixed(bytes / (1 << 20), 0) + " MiB"
+                                     : fixed(bytes / (1 << 30), 0) + " GiB";
+    for (const char* name : {records::kRoofCopy, records::kRoofRead, records::kFill}) {
+      const auto found = rows.find(name);
+      const Roof* roof = items.roof(name);
+      const BenchRow* row = found != rows.end()                 ? found->second
+                            : roof && roof->row->bytes == bytes ? roof->row
+                                                                : nullptr;
+      out[name] = row ? fixed(row->gbps(), 0) : "-";
+      out[str_cat(name, "_share")] = row && roof ? percent_text(row->gbps() / roof->value()) : "";
+    }
+    list << out;
+  }
+  return list;
+}
+
 }  // namespace
 
 void add_noise(View& view, const BenchRun& run, const BenchItems& items, Format format) {
@@ -75,6 +96,8 @@ void add_noise(View& view, const BenchRun& run, const BenchItems& items, Format 
   for (const BenchRow* row : items.probes) probes << probe_view(items, *row, format);
   view["probes"] = std::move(probes);
   view["has_probes"] = flag(!items.probes.empty());
+  view["sizes"] = sizes_view(items);
+  view["has_sizes"] = flag(!items.sizes.empty());
   view["floor_sentence"] = floor_sentence(items);
   view["monitor_sentence"] = plain(monitor_sentence(run), format);
   if (format == Format::kHtml) {

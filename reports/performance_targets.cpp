@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "lib/core/error.h"
-#include "reports/history/held.h"
+#include "reports/history/tonight.h"
 #include "reports/performance_charts.h"
 #include "reports/performance_view.h"
 
@@ -10,8 +10,15 @@ namespace flame::reports {
 namespace {
 
 using history::Floor;
-using history::Held;
-using history::HeldRow;
+using Held = history::Tonight::Held;
+
+// A row below the target is one of these.
+std::vector<const Held*> missed_of(const Floor& floor, const std::vector<Held>& held) {
+  std::vector<const Held*> out;
+  for (const Held& h : held)
+    if (!floor.missed_by(*h.row, h.ratio).empty()) out.push_back(&h);
+  return out;
+}
 
 // "sum, mean, amax" of "@(sum|mean|amax)".
 std::string spoken(std::string pattern) {
@@ -49,7 +56,7 @@ std::string limit_text(const Floor& f) {
 }
 
 // What of the row the limit is about.
-double figure_of(const Floor& f, const HeldRow& held) {
+double figure_of(const Floor& f, const Held& held) {
   const records::BenchRow& row = *held.row;
   if (f.min_share_copy > 0) return row.share_copy;
   if (f.min_share_read > 0) return row.share_read;
@@ -77,7 +84,7 @@ std::string what_of(const Floor& f) {
   return out;
 }
 
-View missed_view(const Floor& floor, const HeldRow& held, const history::Thresholds& thresholds,
+View missed_view(const Floor& floor, const Held& held, const history::Thresholds& thresholds,
                  Format format) {
   const history::Explanation* why = thresholds.explanation_of(*held.row);
   const bool measured = held.row->samples > 0;
@@ -96,33 +103,41 @@ View missed_view(const Floor& floor, const HeldRow& held, const history::Thresho
   return out;
 }
 
-View target_view(const Floor& floor, const Held& held, const history::Thresholds& thresholds,
+// What one target came to.
+struct Reached {
+  std::vector<Held> held;
+  std::vector<const Held*> missed;
+  bool mean_missed = false;
+  std::size_t misses() const { return missed.size() + (mean_missed ? 1 : 0); }
+};
+
+View target_view(const Floor& floor, const Reached& target, const history::Thresholds& thresholds,
                  Format format) {
   View out, list = make_list();
-  std::vector<const HeldRow*> missed;
   double least = -1, most = -1;
-  for (const HeldRow& row : held.rows) {
-    if (!row.missed.empty()) missed.push_back(&row);
+  for (const Held& row : target.held) {
     if (row.row->samples == 0) continue;
     const double figure = figure_of(floor, row);
     least = least < 0 ? figure : std::min(least, figure);
     most = std::max(most, figure);
   }
-  std::stable_sort(missed.begin(), missed.end(), [&](const HeldRow* a, const HeldRow* b) {
+  std::vector<const Held*> worst_first = target.missed;
+  std::stable_sort(worst_first.begin(), worst_first.end(), [&](const Held* a, const Held* b) {
     return figure_of(floor, *a) < figure_of(floor, *b);
   });
-  for (const HeldRow* row : missed) list << missed_view(floor, *row, thresholds, format);
+  for (const Held* row : worst_first) list << missed_view(floor, *row, thresholds, format);
   out["what"] = plain(what_of(floor), format);
   out["limit"] = plain(limit_text(floor), format);
   const bool mean = floor.min_mean_ratio > 0;
-  out["reached"] = mean ? (held.mean_missed.empty() ? "reached" : "missed")
-                        : str_cat(held.reached(), " of ", held.rows.size());
-  out["shown"] = mean ? ratio_text(held.mean_ratio)
+  out["reached"] =
+      mean ? (target.mean_missed ? "missed" : "reached")
+           : str_cat(target.held.size() - target.missed.size(), " of ", target.held.size());
+  out["shown"] = mean ? ratio_text(mean_ratio(target.held))
                       : str_cat(figure_text(floor, least), " to ", figure_text(floor, most));
   out["because"] = plain(floor.because, format);
   out["missed"] = std::move(list);
-  out["has_missed"] = flag(!missed.empty());
-  out["met"] = flag(missed.empty() && held.mean_missed.empty());
+  out["has_missed"] = flag(!target.missed.empty());
+  out["met"] = flag(target.misses() == 0);
   return out;
 }
 
@@ -138,19 +153,26 @@ std::string sentence_of(std::size_t reached, std::size_t missed, std::size_t une
 }  // namespace
 
 void add_targets(View& view, const PerformanceInput& input, Format format) {
-  const auto ours = history::rows_of_flame(input.run);
-  const history::Peers peers = history::peers_of(input.run);
+  history::Tonight rows;
+  for (const BenchRow& row : input.run.rows)
+    if (row.op != records::kRoofOp && row.op != kProbeOp) rows.add(row);
   View list = make_list();
   std::size_t reached = 0, missed = 0, unexplained = 0;
   for (const Floor& floor : input.thresholds.floors) {
     if (!floor.target) continue;
-    const Held held = history::hold(floor, ours, peers);
-    if (held.rows.empty()) continue;
-    list << target_view(floor, held, input.thresholds, format);
-    reached += held.reached();
-    missed += held.rows.size() - held.reached();
-    for (const HeldRow& row : held.rows)
-      unexplained += !row.missed.empty() && !input.thresholds.explanation_of(*row.row);
+    Reached target;
+    target.held = rows.held_by(floor);
+    if (target.held.empty()) continue;
+    target.missed = missed_of(floor, target.held);
+    target.mean_missed =
+        floor.min_mean_ratio > 0 && !(mean_ratio(target.held) >= floor.min_mean_ratio);
+    list << target_view(floor, target, input.thresholds, format);
+    // A mean is one figure.
+    const std::size_t figures = floor.min_mean_ratio > 0 ? 1 : target.held.size();
+    missed += target.misses();
+    reached += figures - std::min(figures, target.misses());
+    for (const Held* row : target.missed)
+      unexplained += input.thresholds.explanation_of(*row->row) == nullptr;
   }
   view["targets"] = std::move(list);
   view["has_targets"] = flag(reached + missed > 0);

@@ -91,6 +91,9 @@ View row_view(const BenchItems& items, const BenchItem& item, const Verdicts& ve
   out["share_width"] = fixed(100 * std::clamp(share.value, 0.0, 1.0), 0);
   out["roof"] = plain(roof_title(share.roof), format);
   out["read"] = percent_text(row.share_read);
+  // Where memory is the limit, and only there.
+  const bool memory = share.roof == records::kRoofCopy || share.roof == records::kRoofRead;
+  out["same_size"] = memory ? percent_text(row.share_same_size) : "-";
   out["title"] = hover_of(items, row);
   // Worth a look: an output outside of the bound that its own type promises.
   out["r"] = row.r > 1 || row.r != row.r ? View("r " + format_r(row.r)) : flag(false);
@@ -147,6 +150,9 @@ void add_rows(View& view, const BenchItems& items, const Verdicts& verdicts, For
   view["row_count"] = format_count(std::int64_t(items.items.size()));
   view["peers"] = std::move(peers);
   view["has_verdicts"] = flag(!verdicts.empty());
+  view["has_same_size"] =
+      flag(std::any_of(items.items.begin(), items.items.end(),
+                       [](const BenchItem& item) { return item.flame->share_same_size > 0; }));
   view["types"] = choices(types);
   view["directions"] = choices(directions);
   view["temperatures"] = choices(temperatures);

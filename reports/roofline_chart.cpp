@@ -70,9 +70,14 @@ void draw_axes(Svg& svg, const Frame& f) {
   svg.text(4, kTop - 12, "TFLOP/s", "soft");
 }
 
+struct Label {
+  double x, y;
+  std::string text;
+};
+
 // A memory roof rises until the highest arithmetic roof; an arithmetic roof begins where the
-// fastest memory can feed it.
-void draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
+// fastest memory can feed it. Gives their labels, which are drawn over the marks.
+std::vector<Label> draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
   double most_rate = 0, most_bytes = 0;
   for (const Roof& r : items.roofs) {
     double& most = r.arithmetic() ? most_rate : most_bytes;
@@ -80,6 +85,7 @@ void draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
   }
   if (most_rate == 0) most_rate = f.y.b();
   double label_at = 0.18;
+  std::vector<Label> labels;
   for (const Roof& r : items.roofs) {
     const std::string what =
         str_cat(roof_title(r.name), " ", fixed(r.value(), r.arithmetic() ? 1 : 0),
@@ -88,18 +94,19 @@ void draw_roofs(Svg& svg, const Frame& f, const BenchItems& items) {
     if (r.arithmetic()) {
       const double from = most_bytes > 0 ? r.value() / most_bytes * 1e3 : f.x.a();
       svg.line(f.x(from), f.y(r.value()), kRight, f.y(r.value()), "roof");
-      svg.text(kRight - 4, f.y(r.value()) - 5, what, "rooflabel", "end");
+      labels.push_back({kRight - 4, f.y(r.value()) - 5, what});
     } else {
       const double per_byte = r.value() * 1e-3;  // TFLOP/s at one operation a byte
       const double x0 = std::max(f.x.a(), f.y.a() / per_byte);
       const double x1 = std::min(f.x.b(), most_rate / per_byte);
       svg.line(f.x(x0), f.y(x0 * per_byte), f.x(x1), f.y(x1 * per_byte), "roof");
       const double at = x0 * std::pow(x1 / x0, label_at);
-      svg.text(f.x(at) - 8, f.y(at * per_byte) - 4, what, "rooflabel", "end");
+      labels.push_back({f.x(at) - 8, f.y(at * per_byte) - 4, what});
       label_at += 0.12;
     }
     svg.close();
   }
+  return labels;
 }
 
 // Families in the order of how many points they have: the first ones get a colour.
@@ -123,11 +130,11 @@ std::map<std::string, std::string> colours_of(const BenchItems& items,
 
 void draw_legend(Svg& svg, const std::vector<std::string>& order,
                  const std::map<std::string, std::string>& colours) {
-  double x = kLeft + 30;
+  double x = kLeft + 14;
   const auto entry = [&](Mark mark, const std::string& css, const std::string& name) {
     draw_mark(svg, mark, x, 14, 4.2, css);
     svg.text(x + 9, 18, name, "soft");
-    x += 26 + 7.4 * double(name.size());
+    x += 30 + 7.4 * double(name.size());
   };
   for (std::size_t i = 0; i < std::min(order.size(), kColours); ++i)
     entry(Mark::kCircle, colours.at(order[i]), order[i]);
@@ -154,7 +161,7 @@ Svg roofline_chart(const BenchItems& items) {
   std::vector<std::string> order;
   const auto colours = colours_of(items, order);
   draw_axes(svg, f);
-  draw_roofs(svg, f, items);
+  const std::vector<Label> labels = draw_roofs(svg, f, items);
   for (const BenchItem& item : items.items) {
     const BenchRow& row = *item.flame;
     if (!shown(row)) continue;
@@ -169,6 +176,7 @@ Svg roofline_chart(const BenchItems& items) {
               row.direction == "backward" ? colour + " hollow" : colour);
     svg.close();
   }
+  for (const Label& l : labels) svg.text(l.x, l.y, l.text, "rooflabel", "end");
   draw_legend(svg, order, colours);
   return svg;
 }

@@ -60,6 +60,22 @@ TEST(InterleaveTest, NoisyTimesGoOnUntilTheClockSaysSo) {
   EXPECT_GE(all[0].samples.size(), 50u);
 }
 
+// A round of three samples a visit says how many fit into the seconds, five rounds long.
+TEST(InterleaveTest, VisitsAreAsLongAsTheSecondsAllow) {
+  for (const auto& [seconds, samples] :
+       {std::pair(0.1, 14), std::pair(45.0, 22), std::pair(1000.0, 30)}) {
+    std::string diary;
+    double clock = 0;  // each sample takes a second
+    Scripted a("A", diary, [&clock](int) { return clock += 1, 1.0; });
+    Scripted b("B", diary, [&clock](int) { return clock += 1, 1.0; });
+    const auto all =
+        interleave({&a, &b}, Temperature::kCold,
+                   {.rule = {.seconds = seconds}, .seconds = [&clock] { return clock; }});
+    EXPECT_EQ(int(all[0].samples.size()), samples) << seconds;
+    EXPECT_EQ(all[1].rounds.size(), 5u);
+  }
+}
+
 // A machine that drifts slower moves both times of a round alike: the ratio stays.
 TEST(InterleaveTest, DriftIsInBothOrNeither) {
   std::string diary;
@@ -75,6 +91,20 @@ TEST(InterleaveTest, DriftIsInBothOrNeither) {
   EXPECT_NEAR(ratio.median, 1.5, 0.005);
   const double first = all[0].samples.front(), last = all[0].samples.back();
   EXPECT_GT(last, 1.1 * first);
+}
+
+// A second of 637 times as long tells nothing more, and costs everybody's samples.
+TEST(InterleaveTest, APeerThatIsHopelessIsAskedNoMore) {
+  std::string diary;
+  Scripted a("A", diary, [](int) { return 0.2; });
+  Scripted hopeless("H", diary, [](int) { return 118.6; });
+  Scripted loads("L", diary, [](int i) { return i == 0 ? 300.0 : 0.3; });
+  Scripted quick("Q", diary, [](int) { return 19.0; });  // 95 times ours, but quick
+  const auto all = interleave({&a, &hopeless, &loads, &quick}, Temperature::kCold, {});
+  EXPECT_EQ(all[1].problem, "one run takes 119 ms, 593 times FLAME's: not timed further");
+  EXPECT_EQ(std::count(diary.begin(), diary.end(), 'H'), 2);
+  EXPECT_GE(all[2].samples.size(), 10u) << "its first run had loaded code";
+  EXPECT_GE(all[3].samples.size(), 10u);
 }
 
 TEST(InterleaveTest, APeerThatFailsIsLeftOutAndSaidSo) {

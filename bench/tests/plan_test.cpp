@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bench/peers/cub.h"
+#include "bench/session.h"
 #include "lib/core/error.h"
 
 namespace flame::bench {
@@ -70,6 +71,14 @@ TEST(PlanTest, WhatCubCanDo) {
     EXPECT_FALSE(can.contains(std::string(op) + "/8192x8192_columns"));
     EXPECT_FALSE(can.contains(std::string(op) + "/64x256x56x56_channels"));
   }
+}
+
+// 10 samples of FLAME and of two ways of one program, cold and hot, of 100 items, a millisecond
+// each, and the program's getting ready.
+TEST(PlanTest, TheLeastThatARunTakesIsSaidAhead) {
+  const StopRule rule{.least = 10};
+  EXPECT_NEAR(least_seconds(100, 2, 0, 1e-3, rule), 2, 1e-9);
+  EXPECT_NEAR(least_seconds(100, 2, 1, 1e-3, rule), 6 + 8, 1e-9);
 }
 
 TEST(PlanTest, UnknownNamesAreErrors) {

@@ -30,7 +30,12 @@ TEST(ProbesTest, CopyCopiesAndEveryTimeIsATime) {
   const Tensor from = randn({1037 * 4}, device), to = zeros({1037 * 4}, device);
   probes.copy(from.data(), to.data(), 1037 * 16);
   EXPECT_EQ(to.to_vector<float>(), from.to_vector<float>());
-  probes.read(from.data(), 1037 * 16);
+  for (const auto& [how, name] : kReaders) probes.read(from.data(), 1037 * 16, how);
+  const Tensor other = zeros({1037 * 4}, device);
+  probes.copy(from.data(), other.data(), 1037 * 16, Copier::kOne);
+  EXPECT_EQ(other.to_vector<float>(), from.to_vector<float>());
+  probes.fill(other.data(), 1037 * 16);
+  EXPECT_EQ(other.to_vector<float>()[1037 * 4 - 1], 4.0f);
   probes.spin(3);
   DeviceTimer timer(device, probes);
   int runs = 0;

@@ -26,6 +26,58 @@ TEST(ShareTest, WorkAtTheRoofHasAShareOfOne) {
   EXPECT_FALSE(share_of({}, {.read = 1}, 1).has_value());
 }
 
+// 32 MB copied in 10 us, 64 MB in 16, 1024 MB in 250; reads of 64 MB in 15 us, of 1024 MB in 230.
+Roofs sized() {
+  Roofs roofs;
+  roofs.copies = {{32e6, 0.010}, {64e6, 0.016}, {1024e6, 0.250}};
+  roofs.reads = {{64e6, 0.015}, {1024e6, 0.230}};
+  roofs.fills = {{64e6, 0.014}, {1024e6, 0.220}};
+  return roofs;
+}
+
+TEST(SameSizeTest, IsMeasuredAgainstACopyOfAsManyBytes) {
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.read = 32e6, .written = 32e6}, 0.016), 1);
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.read = 32e6, .written = 32e6}, 0.032), 0.5);
+  // Between two sizes on the line through them, above the largest at its rate.
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.read = 24e6, .written = 24e6}, 0.013), 1);
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.read = 1024e6, .written = 1024e6}, 0.500), 1);
+  EXPECT_FALSE(share_of_same_size(sized(), {.read = 8e6, .written = 8e6}, 0.01).has_value());
+  EXPECT_FALSE(share_of_same_size(sized(), {.view = true}, 0.01).has_value());
+}
+
+TEST(SameSizeTest, ReadsAndFillsHaveTheirOwn) {
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.read = 64e6}, 0.015), 1);
+  EXPECT_DOUBLE_EQ(*share_of_same_size(sized(), {.written = 64e6}, 0.014), 1);
+  // Three quarters as in a copy of 64 MB, a quarter as in a read of 64 MB.
+  EXPECT_NEAR(
+      *share_of_same_size(sized(), {.read = 40e6, .written = 24e6}, 0.75 * 0.016 + 0.25 * 0.015), 1,
+      1e-12);
+  EXPECT_FALSE(share_of_same_size(sized(), {.read = 32e6}, 0.01).has_value());
+}
+
+TEST(BeatenTest, ARowThatIsFasterThanTheProbeIsNamed) {
+  // 9 GB read at 4500 GB/s take 2 ms.
+  EXPECT_FALSE(beaten_probe(kMeasured, {.read = 9e9}, 2, 0.001, 0, "gemm").has_value());
+  EXPECT_FALSE(beaten_probe(kMeasured, {.read = 9e9}, 1.96, 0.02, 0, "gemm").has_value())
+      << "within noise";
+  const auto beaten = beaten_probe(kMeasured, {.read = 9e9}, 1.8, 0.001, 0, "gemm");
+  ASSERT_TRUE(beaten.has_value());
+  EXPECT_EQ(beaten->probe, "read");
+  EXPECT_NEAR(beaten->by, 0.11, 0.01);
+  EXPECT_EQ(beaten_probe(kMeasured, {.read = 4e9, .written = 4e9}, 1.8, 0, 0, "gemm")->probe,
+            "copy");
+  EXPECT_EQ(beaten_probe(kMeasured, {.flops = 790e9}, 0.9, 0, 0, "gemm_bf16")->probe, "gemm_bf16");
+}
+
+TEST(BeatenTest, WhatTheCacheMayHoldBeatsNothing) {
+  const std::size_t l2 = 50u << 20;
+  // A copy of 201 MB in 45 us is 4470 GB/s, but 52 MB of it may not have been written yet.
+  const Traffic copy{.read = 100.5e6, .written = 100.5e6};
+  EXPECT_FALSE(beaten_probe(kMeasured, copy, 0.045, 0, l2, "gemm").has_value());
+  EXPECT_TRUE(beaten_probe(kMeasured, copy, 0.045, 0, 0, "gemm").has_value());
+  EXPECT_FALSE(beaten_probe(kMeasured, {.view = true}, 0.001, 0, l2, "gemm").has_value());
+}
+
 TEST(ImpossibleTest, AboveTheMemorysRateFails) {
   const Traffic copy{.read = 4.8e9, .written = 4.8e9};  // 2 ms at 4800 GB/s
   EXPECT_EQ(impossible(copy, 2.01, Temperature::kCold, 0, kMeasured, kH200), "");

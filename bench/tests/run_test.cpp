@@ -66,7 +66,7 @@ TEST_F(RunTest, RowsAreCompleteAndClaimNoSpeed) {
     EXPECT_EQ(row.share_datasheet_bandwidth, -1);
     EXPECT_EQ(row.driver, "none");
   }
-  EXPECT_EQ(seen, (std::set<std::string>{records::kRoofOp, kHostOp, "softmax"}));
+  EXPECT_EQ(seen, (std::set<std::string>{records::kRoofOp, records::kProbeOp, kHostOp, "softmax"}));
   EXPECT_EQ(run.manifest.device_kind, "simulated");
   EXPECT_EQ(run.manifest.level, "bench");
   EXPECT_EQ(run.manifest.planned, std::int64_t(plan(options("softmax").plan).size()));

@@ -49,5 +49,22 @@ TEST(StandingTest, AViewIsComparedWithAViewAlone) {
             std::string::npos);
 }
 
+TEST(StandingTest, AProbeThatIsBeatenIsSaidToBeNoRoof) {
+  Row fast = row("flame", -1), faster = row("pytorch_eager", 1);
+  fast.beaten = Beaten{"read", 0.05};
+  faster.beaten = Beaten{"read", 0.098};
+  Row untrue = row("cub", 1);
+  untrue.beaten = Beaten{"copy", 3};
+  untrue.impossible = "above the datasheet";
+  const std::string said = standing_of({{fast, faster, untrue}, {row("flame", -1)}});
+  EXPECT_NE(
+      said.find("the probe read is no roof: 2 rows are faster than it allows, at most 9.80 %: "
+                "exp/large/float32/forward by pytorch_eager"),
+      std::string::npos)
+      << said;
+  EXPECT_EQ(said.find("the probe copy"), std::string::npos)
+      << "what is untrue fails the run itself";
+}
+
 }  // namespace
 }  // namespace flame::bench

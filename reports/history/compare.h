@@ -16,7 +16,9 @@ struct CompareRule {
 
 struct Compared {
   records::BenchRow a, b;  // samples 0 and everything empty where the run lacks it
-  double shift = 0;        // median of b / median of a - 1: above 0 is slower
+  // Median of b / median of a - 1: above 0 is slower. Of a host's time, where the driver's bare
+  // launch moved between the two runs: the same of the ratios to it.
+  double shift = 0;
   double p = 1;
   double floor = 0;  // the shift that two runs of the same code had
   Verdict verdict = Verdict::kNoData;

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "lib/core/error.h"
-#include "reports/history/held.h"
+#include "reports/history/tonight.h"
 
 namespace flame::history {
 namespace {
@@ -26,23 +26,50 @@ std::vector<double> values_of(const Nights& nights) {
   return out;
 }
 
-// The roof that the row comes nearest to is what would move it.
-const char* probe_of(const records::BenchRow& row) {
+// The bare launch of the same run stands for the host, as it was while the row was taken.
+std::string host_probe(const std::string& direction) {
+  return str_cat(records::kRawLaunch, " ", direction);
+}
+
+// What the series measures of the machine itself; empty where it measures something that runs on
+// it.
+std::string probed_by(const SeriesKey& k) {
+  if (k.op == records::kRoofOp) return k.case_name;
+  const bool launch = k.op == records::kHostOp && k.implementation == records::kRawLaunch;
+  return launch ? host_probe(k.direction) : "";
+}
+
+// The roof that the row comes nearest to is what would move it. Empty: none.
+std::string probe_of(const records::BenchRow& row) {
+  if (row.op == records::kHostOp) return host_probe(row.direction);
   const std::pair<double, const char*> shares[] = {{row.share_copy, records::kRoofCopy},
                                                    {row.share_read, records::kRoofRead},
                                                    {row.share_gemm_bf16, records::kRoofGemmBf16},
                                                    {row.share_gemm_f32, records::kRoofGemmF32}};
   const auto* best = std::max_element(std::begin(shares), std::end(shares));
-  return best->first > 0 ? best->second : nullptr;
+  return best->first > 0 ? best->second : "";
 }
 
 struct Probe {
   Nights nights;
   bool moved = false;
+  double rate = -1;  // of its newest row
 };
 using Probes = std::map<std::pair<Machine, std::string>, Probe>;
 
 bool moved(const Judgement& j) { return j.stage != Stage::kNone; }
+
+// A host is another one from process to process: it is so restless that every night is a move.
+bool explains(const SeriesKey& k, const Judgement& j) {
+  return moved(j) || (k.op == records::kHostOp && j.verdict == Verdict::kAmbiguous);
+}
+
+// Of a probe's newest row; -1 of one that is in the cache, which says nothing of the memory.
+double rate_of(const Series& series) {
+  const records::BenchRow& row = series.samples.back().row;
+  if (row.temperature != "cold") return -1;
+  return row.flops > 0 ? row.tflops() : row.gbps();
+}
 
 // Times in units of the probe's time of the same night, where both were measured.
 Nights relative_to(const Nights& times, const Nights& probe) {
@@ -67,8 +94,8 @@ SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::s
     return v;
   }
   v.newest_us = v.points.back().us;
-  const char* name = probe_of(series.samples.back().row);
-  const auto probe = name ? probes.find({machine_of(series.key), name}) : probes.end();
+  const std::string name = probe_of(series.samples.back().row);
+  const auto probe = probes.find({machine_of(series.key), name});
   if (probe != probes.end() && probe->second.moved) {
     v.machine_moved = true;
     v.points = relative_to(v.points, probe->second.nights);
@@ -81,21 +108,27 @@ SeriesVerdict judge_one(const Series& series, const Probes& probes, const std::s
   return v;
 }
 
-void judge_floor(NightReport& report, const Floor& floor,
-                 const std::vector<const records::BenchRow*>& ours, const Peers& peers) {
-  const Held held = hold(floor, ours, peers);
+void judge_floor(NightReport& report, const Floor& floor, const Tonight& tonight) {
   std::vector<MissedFloor>& missed = floor.target ? report.missed_targets : report.missed;
-  for (const HeldRow& r : held.rows)
-    if (!r.missed.empty())
-      missed.push_back({floor.name(),
-                        str_cat(r.row->op, " ", r.row->case_name, " ", r.row->direction, " ",
-                                r.row->compute_mode, " ", r.row->temperature),
-                        r.missed, floor.because});
-  if (!held.mean_missed.empty())
-    missed.push_back(
-        {floor.name(), str_cat(held.rows.size(), " rows"), held.mean_missed, floor.because});
-  if (held.rows.empty() && !floor.target) report.idle_floors.push_back(floor.name());
-  if (floor.target) report.targets_reached += held.reached();
+  const auto miss = [&](const std::string& row, const std::string& why) {
+    missed.push_back({floor.name(), row, why, floor.because});
+  };
+  const std::size_t before = missed.size();
+  const std::vector<Tonight::Held> held = tonight.held_by(floor);
+  for (const Tonight::Held& h : held)
+    if (const std::string why = floor.missed_by(*h.row, h.ratio); !why.empty())
+      miss(name_of(*h.row), why);
+  if (held.empty()) {
+    if (!floor.target) report.idle_floors.push_back(floor.name());
+    return;
+  }
+  const double mean = mean_ratio(held);
+  if (floor.min_mean_ratio > 0 && !(mean >= floor.min_mean_ratio))
+    miss(str_cat(held.size(), " rows"),
+         str_cat("the fastest of ", floor.peer, " takes ", mean,
+                 " times as long in the geometric mean, at least ", floor.min_mean_ratio));
+  if (floor.target)
+    report.targets_reached += held.size() - std::min(held.size(), missed.size() - before);
 }
 
 void find_drifts(NightReport& report, const std::vector<RSeries>& worst_r) {
@@ -154,14 +187,16 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
 
   Probes probes;
   for (const Series& s : series) {
-    if (s.key.op != records::kRoofOp || ended(s)) continue;
+    const std::string of = probed_by(s.key);
+    if (of.empty() || ended(s)) continue;
     report.probes.push_back(judge_one(s, {}, newest[s.key.gpu].first.substr(0, 10), rule));
-    // Keys are in order, cold before hot: the cold one stands for the device.
-    probes.try_emplace({machine_of(s.key), s.key.case_name},
-                       Probe{report.probes.back().points, moved(report.probes.back().judgement)});
+    // Of several ways the fastest of tonight's stands for the device: it is the roof.
+    const SeriesVerdict& v = report.probes.back();
+    const Probe probe{v.points, explains(s.key, v.judgement), v.newest_us > 0 ? rate_of(s) : -1};
+    const auto [found, fresh] = probes.try_emplace({machine_of(s.key), of}, probe);
+    if (!fresh && probe.rate > found->second.rate) found->second = probe;
   }
-  std::vector<const records::BenchRow*> tonight;
-  Peers peers;
+  Tonight tonight;
   for (const Series& s : series) {
     if (s.key.op == records::kRoofOp) continue;
     if (ended(s)) {
@@ -169,18 +204,15 @@ NightReport judge_night(const std::vector<Series>& series, const std::vector<RSe
       continue;
     }
     const std::string night = newest[s.key.gpu].first.substr(0, 10);
-    report.series.push_back(judge_one(s, probes, night, rule));
-    if (s.samples.back().night() != night) continue;
-    if (s.key.implementation == "flame")
-      tonight.push_back(&s.samples.back().row);
-    else
-      peers[without_implementation(s.key)].push_back(&s.samples.back().row);
+    // What is a probe has been judged, but remains a peer.
+    if (probed_by(s.key).empty()) report.series.push_back(judge_one(s, probes, night, rule));
+    if (s.samples.back().night() == night) tonight.add(s.samples.back().row);
   }
   std::vector<Judgement> all;
   for (const SeriesVerdict& v : report.series) all.push_back(v.judgement);
   correct_for_many(all);
   for (std::size_t i = 0; i < all.size(); ++i) report.series[i].judgement = all[i];
-  for (const Floor& floor : thresholds.floors) judge_floor(report, floor, tonight, peers);
+  for (const Floor& floor : thresholds.floors) judge_floor(report, floor, tonight);
   find_drifts(report, worst_r);
   return report;
 }

@@ -11,14 +11,14 @@
 namespace flame::history {
 namespace {
 
-using Pattern = std::pair<const char*, std::string Selection::*>;
-constexpr std::array<Pattern, 7> kPatterns{{{"op", &Selection::op},
-                                            {"case", &Selection::case_name},
-                                            {"direction", &Selection::direction},
-                                            {"dtype", &Selection::dtype},
-                                            {"compute_mode", &Selection::compute_mode},
-                                            {"temperature", &Selection::temperature},
-                                            {"gpu", &Selection::gpu}}};
+using Pattern = std::pair<const char*, std::string Floor::*>;
+constexpr std::array<Pattern, 7> kPatterns{{{"op", &Floor::op},
+                                            {"case", &Floor::case_name},
+                                            {"direction", &Floor::direction},
+                                            {"dtype", &Floor::dtype},
+                                            {"compute_mode", &Floor::compute_mode},
+                                            {"temperature", &Floor::temperature},
+                                            {"gpu", &Floor::gpu}}};
 using Text = std::pair<const char*, std::string Floor::*>;
 constexpr std::array<Text, 2> kTexts{{{"peer", &Floor::peer}, {"because", &Floor::because}}};
 using Limit = std::pair<const char*, double Floor::*>;
@@ -61,14 +61,14 @@ Explanation read_explanation(const std::string& path, const toml::table& table) 
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
     if (const Pattern* pattern = find(kPatterns, name))
-      out.*pattern->second = text_of(path, name, node);
+      out.rows.*pattern->second = text_of(path, name, node);
     else if (name == "because")
       out.because = text_of(path, name, node);
     else
       refuse(path, node.source(), "unknown key \"" + name + "\"");
   }
   if (out.because.empty()) refuse(path, table.source(), "an explanation without \"because\"");
-  if (out.op.empty()) refuse(path, table.source(), "an explanation without \"op\"");
+  if (out.rows.op.empty()) refuse(path, table.source(), "an explanation without \"op\"");
   return out;
 }
 
@@ -100,7 +100,7 @@ Floor read_floor(const std::string& path, const toml::table& table, bool target)
 
 }  // namespace
 
-bool Selection::names(const records::BenchRow& row) const {
+bool Floor::names(const records::BenchRow& row) const {
   const std::pair<const std::string*, const std::string*> pairs[] = {
       {&op, &row.op},       {&case_name, &row.case_name},       {&direction, &row.direction},
       {&dtype, &row.dtype}, {&compute_mode, &row.compute_mode}, {&temperature, &row.temperature},
@@ -118,6 +118,17 @@ bool Floor::matches(const records::BenchRow& row) const {
   return (least_bytes == 0 || row.bytes >= least_bytes) && !(row.view && row.bytes == 0);
 }
 
+namespace {
+
+// What a launch and its tail cost every kernel of this size is no kernel's fault.
+std::string of_same_size(const records::BenchRow& row) {
+  if (row.share_same_size <= 0) return "";
+  return str_cat("; ", row.share_same_size, " of a ", row.written == 0 ? "read" : "copy",
+                 " of as many bytes");
+}
+
+}  // namespace
+
 std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
   if (row.samples == 0) return "not measured: " + row.reason;
   const std::tuple<const char*, double, double> lower[] = {
@@ -128,7 +139,8 @@ std::string Floor::missed_by(const records::BenchRow& row, double ratio) const {
       {"GB/s", min_gbps, row.gbps()},
       {"TFLOP/s", min_tflops, row.tflops()}};
   for (const auto& [what, limit, value] : lower)
-    if (limit > 0 && !(value >= limit)) return str_cat(what, " is ", value, ", floor ", limit);
+    if (limit > 0 && !(value >= limit))
+      return str_cat(what, " is ", value, ", at least ", limit, of_same_size(row));
   if (min_ratio > 0 && !(ratio >= min_ratio))
     return str_cat("the fastest of ", peer, " takes ", ratio, " times as long, at least ",
                    min_ratio);
@@ -147,7 +159,7 @@ std::string Floor::name() const {
 
 const Explanation* Thresholds::explanation_of(const records::BenchRow& row) const {
   const auto found = std::find_if(explanations.begin(), explanations.end(),
-                                  [&](const Explanation& e) { return e.names(row); });
+                                  [&](const Explanation& e) { return e.rows.names(row); });
   return found == explanations.end() ? nullptr : &*found;
 }
 

@@ -7,14 +7,10 @@
 
 namespace flame::history {
 
-// Which rows: names are shell patterns, also "@(sum|mean)"; an empty one matches everything.
-struct Selection {
+// Names are shell patterns, also "@(sum|mean)"; an empty one matches everything. Limits that are -1
+// do not apply. Only FLAME's own rows are held to anything.
+struct Floor {
   std::string op, case_name, direction, dtype, compute_mode, temperature, gpu;
-  bool names(const records::BenchRow& row) const;
-};
-
-// Limits that are -1 do not apply. Only FLAME's own rows are held to anything.
-struct Floor : Selection {
   double least_bytes = 0;  // rows that move less are not held
   double min_share_copy = -1, min_share_read = -1, min_share_gemm_bf16 = -1,
          min_share_gemm_f32 = -1;
@@ -26,6 +22,7 @@ struct Floor : Selection {
   std::string because;  // why this number; never empty
   bool target = false;  // aimed at: missing it is told and fails nothing
 
+  bool names(const records::BenchRow& row) const;  // by the patterns alone
   bool matches(const records::BenchRow& row) const;
   bool wants_peer() const { return min_ratio > 0 || min_mean_ratio > 0; }
   // Why the row is below; empty where it is not. A figure that the row lacks is below. `ratio`: to
@@ -35,7 +32,8 @@ struct Floor : Selection {
 };
 
 // What holds rows below a target: told beside those that miss one.
-struct Explanation : Selection {
+struct Explanation {
+  Floor rows;  // its patterns
   std::string because;
 };
 

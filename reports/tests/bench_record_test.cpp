@@ -165,6 +165,9 @@ TEST(BenchRecordTest, FieldsThatALineMayLackAreReadBack) {
   row.written = 1e8;
   EXPECT_TRUE(parse_bench_row(to_line(row)).view);
   EXPECT_EQ(parse_bench_row(to_line(row)).written, 1e8);
+  EXPECT_EQ(parse_bench_row(to_line(row)).share_same_size, -1);
+  row.share_same_size = 0.98;
+  EXPECT_EQ(parse_bench_row(to_line(row)).share_same_size, 0.98);
   row.written = 3e8;  // of 2e8
   EXPECT_THROW(parse_bench_row(to_line(row)), FileError);
 }

@@ -2,6 +2,7 @@
 #include "reports/performance_page.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -290,7 +291,9 @@ TEST(PerformancePage, VerdictsOfAComparison) {
 class PerformanceFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::path(::testing::TempDir()) / "flame_performance_folder";
+    // Tests run at the same time, each in a process of its own.
+    root_ = std::filesystem::path(::testing::TempDir()) /
+            str_cat("flame_performance_folder_", ::getpid());
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_);
     std::ofstream(root_ / "run.json") << records::to_json(a_run().manifest);
@@ -332,6 +335,36 @@ TEST_F(PerformanceFolder, NumbersThatAreNoneAreOneError) {
       has(error_of(std::regex_replace(rows_, std::regex("\"dtype\":\"float32\","), "", first)),
           "\"dtype\" is missing"));
   EXPECT_FALSE(std::filesystem::exists(root_ / "performance.html"));
+}
+
+// Copies of less are told from the roof: they are in a table of their own, and beside each row.
+TEST(PerformancePage, CopiesOfLessAreNoRoofs) {
+  BenchRun run = a_run();
+  for (BenchRow& row : run.rows)
+    if (row.op == "alpha" && row.implementation == "flame") row.share_same_size = 0.987;
+  for (const auto& [by, us] : {std::pair("driver", 18.0), std::pair("kernel_one", 17.0)}) {
+    BenchRow small = bench_row("roof", us);
+    small.op = kProbeOp;
+    small.implementation = by;
+    small.sizes = "(8388608)";
+    small.bytes = 64 << 20;
+    run.rows.push_back(small);
+  }
+  BenchRow absurd = run.rows.back();  // faster than any roof
+  absurd.sizes = "(16777216)";
+  absurd.bytes *= 2;
+  run.rows.push_back(absurd);
+  const BenchItems items = collect_items(run);
+  EXPECT_EQ(items.roof("copy")->row->implementation, "driver");
+  EXPECT_EQ(items.roof("copy")->row->op, "roof");
+  ASSERT_EQ(items.sizes.size(), 2u);
+  EXPECT_EQ(items.sizes.begin()->second.at("copy")->implementation, "kernel_one") << "the faster";
+  const PerformancePages pages = pages_of(run);
+  EXPECT_TRUE(has(pages.markdown, "| of its size |")) << pages.markdown;
+  EXPECT_TRUE(has(pages.markdown, " 99 % |"));
+  EXPECT_TRUE(has(pages.markdown, "| 64 MiB | 3948 |")) << pages.markdown;
+  EXPECT_TRUE(has(pages.html, "of its size"));
+  EXPECT_FALSE(has(pages_of(a_run()).html, "of its size")) << "old records do not say";
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The page's figures to reach: counted from the rows, each miss with its explanation.
 #include <gtest/gtest.h>
 
-#include "reports/history/held.h"
 #include "reports/tests/performance_runs.h"
 
 namespace flame::reports {
@@ -42,8 +41,8 @@ TEST(Targets, AMissHasItsOwnExplanation) {
   history::Floor time = target("@(alpha|beta)");
   time.max_us = 200;
   history::Explanation other, why;
-  other.op = "alpha", other.direction = "forward", other.because = "of another row";
-  why.op = "alpha", why.direction = "backward", why.because = "reads <twice>";
+  other.rows.op = "alpha", other.rows.direction = "forward", other.because = "of another row";
+  why.rows.op = "alpha", why.rows.direction = "backward", why.because = "reads <twice>";
   const PerformancePages pages = pages_with({time}, {other, why});
   EXPECT_TRUE(has(pages.markdown, "| alpha, beta | at most 200.0 us | 1 of 3 |")) << pages.markdown;
   EXPECT_TRUE(has(pages.markdown, "| 260.5 | reads &lt;twice> |")) << pages.markdown;

@@ -134,7 +134,7 @@ TEST_F(Cli, TheTableOfVariablesIsComplete) {
   std::set<std::string> read;
   const std::regex call(
       R"re((?:getenv|variable|integer|choice|folder_from)[^"\n]{0,40}"(FLAME_[A-Z0-9_]+)")re");
-  for (const char* part : {"lib", "conformance"}) {
+  for (const char* part : {"lib", "conformance", "bench"}) {
     for (const auto& entry : fs::recursive_directory_iterator(fs::path(FLAME_SOURCE_DIR) / part)) {
       if (entry.path().extension() != ".cpp" && entry.path().extension() != ".h") continue;
       if (entry.path().string().find("/tests/") != std::string::npos) continue;

@@ -14,6 +14,7 @@ constexpr std::array kVariables{
     Variable{"FLAME_ALLOCATOR", "pool", "direct: every allocation goes to the driver"},
     Variable{"FLAME_BLAS", "cublaslt", "own: FLAME's matmul kernel instead of cuBLASLt"},
     Variable{"FLAME_CACHE_DIR", "~/.cache/flame", "folder of compiled kernels and tuned products"},
+    Variable{"FLAME_CUDNN", "", "file of libcudnn.so.9 for the bench; empty: as the system has it"},
     Variable{"FLAME_DUMP_KERNELS", "", "folder that keeps source, log and image of every kernel"},
     Variable{"FLAME_MATMUL_PRECISION", "highest", "tf32: float32 products may round to TF32"},
     Variable{"FLAME_MATMUL_TUNING", "on",

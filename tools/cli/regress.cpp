@@ -6,6 +6,7 @@
 
 #include "lib/core/error.h"
 #include "reports/history/history_json.h"
+#include "reports/history/tonight.h"
 #include "tools/cli/command.h"
 #include "tools/cli/terminal.h"
 #include "tools/cli/verdicts.h"
@@ -18,7 +19,7 @@ using history::Verdict;
 
 struct Options {
   std::string database, thresholds, fail_on = "confirmed", base, head, again;
-  bool json = false, all = false;
+  bool json = false, all = false, suggest = false;
 };
 
 std::vector<std::string> line_of(const SeriesVerdict& v) {
@@ -79,6 +80,11 @@ int regress(const Options& options) {
   const history::Thresholds thresholds = options.thresholds.empty()
                                              ? history::Thresholds{}
                                              : history::read_thresholds(options.thresholds);
+  if (options.suggest) {
+    check<ValueError>(!options.thresholds.empty(), "regress: --suggest-floors needs --thresholds");
+    std::cout << history::suggest_floors(store.series(), thresholds);
+    return kPass;
+  }
   history::NightReport report = history::judge_night(store.series(), store.worst_r(), thresholds);
   if (!options.base.empty()) {
     records::BenchRun again;
@@ -119,6 +125,9 @@ Command add_regress(CLI::App& root) {
   app->add_option("--head", options->head, "Run of the code now: settles suspicions at once");
   app->add_option("--again", options->again, "Another run of --base: the measured A/A floor");
   app->add_flag("--all", options->all, "Series that are the SAME, too");
+  app->add_flag(
+      "--suggest-floors", options->suggest,
+      "Only print the thresholds' floors with what the newest night showed, less a tenth");
   app->add_flag("--json", options->json, "For programs");
   return {app, [options] { return regress(*options); }};
 }

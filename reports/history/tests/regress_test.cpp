@@ -282,18 +282,6 @@ TEST_F(RegressTest, ThresholdsAreReadStrictly) {
   EXPECT_THROW(read_thresholds((root_ / "absent.toml").string()), FileError);
 }
 
-TEST_F(RegressTest, TheFirstExplanationThatNamesARowIsIts) {
-  const Thresholds t = read_thresholds(
-      file("[[explanation]]\nop = \"e*\"\ndirection = \"backward\"\nbecause = \"first\"\n"
-           "[[explanation]]\nop = \"@(exp|log)\"\nbecause = \"second\"\n"));
-  records::BenchRow row = bench_row("exp", 1);
-  ASSERT_NE(t.explanation_of(row), nullptr);
-  EXPECT_EQ(t.explanation_of(row)->because, "second");
-  row.direction = "backward";
-  EXPECT_EQ(t.explanation_of(row)->because, "first");
-  EXPECT_EQ(t.explanation_of(bench_row("sum", 1)), nullptr);
-}
-
 TEST_F(RegressTest, DriftOfRIsReported) {
   nights(1, [](int, Times&, auto&) {});
   for (int n = 1; n < 6; ++n) {
