@@ -3,8 +3,11 @@
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <string_view>
+#include <vector>
 
 #include "bench/output.h"
 #include "bench/run.h"
@@ -60,10 +63,23 @@ void register_items(Runner& runner) {
         ->Unit(benchmark::kMillisecond);
 }
 
+// Google Benchmark takes its own arguments out of ours, and no others: --help would be its help.
+void take_benchmark_arguments(int& argc, char** argv) {
+  std::vector<char*> its{argv[0]}, ours{argv[0]};
+  for (int i = 1; i < argc; ++i)
+    (std::string_view(argv[i]).starts_with("--benchmark_") ? its : ours).push_back(argv[i]);
+  int count = int(its.size());
+  its.push_back(nullptr);
+  benchmark::Initialize(&count, its.data());
+  argc = int(ours.size());
+  std::copy(ours.begin(), ours.end(), argv);
+  argv[argc] = nullptr;
+}
+
 int run(int argc, char** argv) {
   std::string command = "flame bench";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  benchmark::Initialize(&argc, argv);  // takes --benchmark_*
+  take_benchmark_arguments(argc, argv);
   CLI::App app("How fast every op is, against the card's limit and against peers.", "flame bench");
   RunOptions options;
   add_options(app, options);

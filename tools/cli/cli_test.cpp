@@ -116,6 +116,9 @@ TEST_F(Cli, HelpAndVersionPass) {
   }
   for (const char* command : {"info", "doctor", "ops", "verify", "replay", "report", "kernels"})
     EXPECT_EQ(flame({command, "--help"}).code, 0) << command;
+  const Result bench = flame({"bench", "--help"});
+  EXPECT_EQ(bench.code, 0);
+  EXPECT_NE(bench.out.find("--time-budget"), std::string::npos) << bench.out;
 }
 
 TEST_F(Cli, InfoIsJson) {
