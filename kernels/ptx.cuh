@@ -161,10 +161,12 @@ __device__ __forceinline__ void let_next_launch_start() {
 #endif
 }
 #else
-inline float fast_exp2(float x) { return ::exp2f(x); }
-inline float fast_log2(float x) { return ::log2f(x); }
-inline float fast_reciprocal(float x) { return 1.0f / x; }
-inline float fast_sqrt(float x) { return ::sqrtf(x); }
+// What .ftz makes of a subnormal operand or result.
+inline float flushed(float x) { return ::fabsf(x) < 0x1p-126f ? ::copysignf(0.0f, x) : x; }
+inline float fast_exp2(float x) { return flushed(::exp2f(flushed(x))); }
+inline float fast_log2(float x) { return flushed(::log2f(flushed(x))); }
+inline float fast_reciprocal(float x) { return flushed(1.0f / flushed(x)); }
+inline float fast_sqrt(float x) { return ::sqrtf(flushed(x)); }
 inline float larger_or_nan(float a, float b) {
   return a != a || b != b ? __int_as_float(0x7fffffff) : ::fmaxf(a, b);
 }

@@ -35,8 +35,8 @@ inline constexpr float kHeadroom = sizeof(T) == 2 ? 11.f : 0.f;
 // off, 2 sqrt(n) 2^-24 of it, is more than 2^p without its correction is.
 //
 // A term of float32 in a sum without gradients is uncorrected: it only counts by its own size, and
-// the error of p, |x - shift| 2^-24, is large for small terms alone. A gradient may make a small
-// term count.
+// the error of p, |x - shift| 2^-24, is large for small terms alone. A gradient may make small
+// terms count, subnormal ones too.
 inline constexpr int kManyTerms = 8192;
 template <class T, bool kGrad, bool kMany = true>
 __device__ __forceinline__ float term_of_sum(float x, float shift) {
@@ -45,7 +45,7 @@ __device__ __forceinline__ float term_of_sum(float x, float shift) {
   else if constexpr (sizeof(T) == 2)
     return corrected_exp(x - shift + kHeadroom<T>);
   else if constexpr (kGrad)
-    return corrected_exp(x - shift);
+    return exp_of(x - shift);
   else
     return fast_exp2((x - shift) * kLog2E);
 }
@@ -106,15 +106,14 @@ struct SoftmaxSums {
   __device__ __forceinline__ A scale_to(A all) const {
     return shift == A(-inf()) ? A(0) : exp_of(shift - all);
   }
-  // The same for sums alone: without gradients parts count by their own size, as terms do.
+  // The same for sums alone: without gradients parts count by their own size, as terms do. With
+  // them one whose weight is subnormal may be all that a gradient consists of.
   template <bool kGrad>
   __device__ __forceinline__ A weight_in(A all) const {
-    if constexpr (sizeof(A) == 8) {
+    if constexpr (sizeof(A) == 8 || kGrad)
       return scale_to(all);
-    } else {
-      const A t = shift - all;
-      return shift == A(-inf()) ? A(0) : kGrad ? corrected_exp(t) : fast_exp2(t * kLog2E);
-    }
+    else
+      return shift == A(-inf()) ? A(0) : fast_exp2((shift - all) * kLog2E);
   }
   template <bool kGrad>
   __device__ __forceinline__ void add(const SoftmaxSums& more) {

@@ -26,11 +26,12 @@ struct Softmax {
   }
 };
 
-// Rows of 0, -1 and values whose exp is small enough to be subnormal in bfloat16 and float32. (Of 0
-// alone, nearly all of its gradient would cancel.)
-InputSpec far_below_the_largest(std::int64_t length) {
+// Rows of 0, -1 and values from `below` on whose exp is small enough to be subnormal in bfloat16 and
+// float32. (Of 0 alone, nearly all of its gradient would cancel.)
+InputSpec far_below_the_largest(std::int64_t length, double below = -84) {
   std::vector<double> row = {0};
-  for (std::int64_t j = 1; j < length; ++j) row.push_back(-84 - 8.0 * double(j) / double(length));
+  for (std::int64_t j = 1; j < length; ++j)
+    row.push_back(below - 8.0 * double(j) / double(length));
   row[static_cast<std::size_t>(length / 2)] = -1;
   return explicit_values({3, length}, std::move(row));
 }
@@ -89,6 +90,9 @@ std::vector<Case> softmax_cases() {
       last("long_vectors", normal({3, 20488}), false),
       last("long_masked", mostly_masked(20488), false),
       last("long_subnormal", far_below_the_largest(20488), false),
+      // All of them so small that float32 has few bits for them.
+      last("deep_subnormal", far_below_the_largest(64, -92)),
+      last("long_deep_subnormal", far_below_the_largest(20488, -92), false),
       forward_only(last("long_special", special_rows(20488), false)),
       {"columns_of_blocks", {normal({2, 515, 72})}, {{"dim", std::int64_t{1}}}, false},
       {"columns_of_many", {normal({8200, 64})}, {{"dim", std::int64_t{0}}}, false},
