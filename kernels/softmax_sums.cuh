@@ -16,18 +16,19 @@ __device__ __forceinline__ float corrected_exp(float t) {
   return fmaf(e, fmaf(p, -kLn2, t), e);  // e * (1 + t - p * ln(2))
 }
 
-// exp(x - shift) for x <= shift + kHeadroom.
+// The exp of six instructions has no subnormal results, half types have some that small: every exp
+// is 2^16 larger, that of 0 exactly.
+template <class T>
+inline constexpr float kHeadroom = sizeof(T) == 2 ? 16 * kLn2 : 0.f;
+
+// exp(x - shift) for x <= shift, a constant factor apart that is the same for a type.
 template <class T, class A>
 __device__ __forceinline__ A exp_from(A x, A shift) {
   if constexpr (sizeof(T) == 2)
-    return corrected_exp(x - shift);
+    return corrected_exp(x - shift + kHeadroom<T>);
   else
     return exp_of(x - shift);
 }
-// The exp of six instructions has no subnormal results, half types have some that small: every exp
-// is e^11 larger.
-template <class T>
-inline constexpr float kHeadroom = sizeof(T) == 2 ? 11.f : 0.f;
 
 // exp(x - shift) for x <= shift, a constant factor apart that is the same for a type and kMany.
 //
@@ -43,7 +44,7 @@ __device__ __forceinline__ float term_of_sum(float x, float shift) {
   if constexpr (sizeof(T) == 2 && kMany)
     return fast_exp2(fmaf(x - shift, kLog2E, 16.f));
   else if constexpr (sizeof(T) == 2)
-    return corrected_exp(x - shift + kHeadroom<T>);
+    return exp_from<T>(x, shift);
   else if constexpr (kGrad)
     return exp_of(x - shift);
   else
@@ -96,8 +97,8 @@ inline constexpr bool kIsGrad = true;
 template <>
 inline constexpr bool kIsGrad<NoGrad> = false;
 
-// s = sum(exp(x - shift)), d = sum(exp(x - shift) * g) of some elements. The shift is the largest
-// of them, less the headroom; -inf if that is all there are.
+// s = sum(exp(x - shift)), d = sum(exp(x - shift) * g) of some elements, a constant factor apart.
+// The shift is the largest of them; -inf if that is all there are.
 template <class A>
 struct SoftmaxSums {
   A shift = A(-inf()), s = 0, d = 0;
@@ -178,7 +179,7 @@ __device__ __forceinline__ SoftmaxSums<Acc<T>> exponentials(Acc<T> (&v)[N], Grad
 #pragma unroll
   for (int j = 1; j < N; ++j) top = MaxOp{}(top, v[j]);
   const bool none = top == A(-inf());
-  const A from = none ? A(0) : top - A(kHeadroom<T>);
+  const A from = none ? A(0) : top;
 #pragma unroll
   for (int j = 0; j < N; ++j) {
     sums.s += v[j] = exp_from<T>(v[j], from);
