@@ -106,7 +106,7 @@ TEST(RandomPrograms, TheyReachEveryOp) {
     if (op->kind != OpKind::kCreation) missing.insert(op->name);
   std::size_t deepest = 0, shared = 0, operand_twice = 0;
   rc::Random random(7);
-  for (int n = 0; n < 600; ++n) {
+  for (int n = 0; n < 2000; ++n) {
     const Program program = gen(random.split()).value();
     std::vector<std::size_t> depth(program.entries.size()), uses(program.entries.size());
     for (std::size_t i = 0; i < program.entries.size(); ++i) {
