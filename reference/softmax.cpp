@@ -26,12 +26,11 @@ struct Softmax {
   }
 };
 
-// Rows of 0, -1 and values from `below` on whose exp is small enough to be subnormal in bfloat16 and
-// float32. (Of 0 alone, nearly all of its gradient would cancel.)
+// Rows of 0, -1 and values from `below` on whose exp is small enough to be subnormal in bfloat16
+// and float32. (Of 0 alone, nearly all of its gradient would cancel.)
 InputSpec far_below_the_largest(std::int64_t length, double below = -84) {
   std::vector<double> row = {0};
-  for (std::int64_t j = 1; j < length; ++j)
-    row.push_back(below - 8.0 * double(j) / double(length));
+  for (std::int64_t j = 1; j < length; ++j) row.push_back(below - 8.0 * double(j) / double(length));
   row[static_cast<std::size_t>(length / 2)] = -1;
   return explicit_values({3, length}, std::move(row));
 }

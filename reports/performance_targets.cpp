@@ -68,10 +68,10 @@ double figure_of(const Floor& f, const Held& held) {
   return held.ratio;
 }
 
-std::string figure_text(const Floor& f, double figure) {
+std::string figure_text(const Floor& f, double figure, int digits = 0) {
   if (f.min_share_copy > 0 || f.min_share_read > 0 || f.min_share_gemm_bf16 > 0 ||
       f.min_share_gemm_f32 > 0)
-    return percent_text(figure);
+    return percent_text(figure, digits);
   if (f.wants_peer()) return ratio_text(figure);
   return fixed(figure, 1);
 }
@@ -94,7 +94,7 @@ View missed_view(const Floor& floor, const Held& held, const history::Thresholds
                               held.row->temperature == "cold" ? "" : " " + held.row->temperature),
                       format);
   out["figure"] =
-      measured ? figure_text(floor, figure_of(floor, held)) : std::string("not measured");
+      measured ? figure_text(floor, figure_of(floor, held), 1) : std::string("not measured");
   out["why"] = plain(why        ? why->because
                      : measured ? std::string("not explained")
                                 : held.row->reason,

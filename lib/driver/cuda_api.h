@@ -15,25 +15,47 @@
 namespace flame::driver {
 
 // X(name, version): the function `name` with the signature it got in that CUDA version.
-#define FLAME_CUDA_CALLS(X)                                                                        \
-  X(cuInit, 2000)                                                                                  \
-  X(cuDriverGetVersion, 2020)                                                                      \
-  X(cuGetErrorName, 6000)                                                                          \
-  X(cuGetErrorString, 6000)                                                                        \
-  X(cuDeviceGetCount, 2000) X(cuDeviceGet, 2000) X(cuDeviceGetName, 2000)                          \
-      X(cuDeviceTotalMem, 3020) X(cuDeviceGetAttribute, 2000) X(cuDevicePrimaryCtxRetain, 7000) X( \
-          cuDevicePrimaryCtxRelease, 11000) X(cuCtxSetCurrent, 4000) X(cuCtxSynchronize, 2000)     \
-          X(cuMemAlloc, 3020) X(cuMemFree, 3020) X(cuMemGetInfo, 3020) X(cuMemcpyHtoDAsync, 3020)  \
-              X(cuMemcpyDtoHAsync, 3020) X(cuMemcpyDtoDAsync, 3020) X(cuMemsetD8Async, 3020)       \
-                  X(cuStreamCreate, 2000) X(cuStreamDestroy, 4000) X(cuStreamSynchronize, 2000)    \
-                      X(cuStreamWaitEvent, 3020) X(cuEventCreate, 2000) X(cuEventDestroy, 4000)    \
-                          X(cuEventRecord, 2000) X(cuEventSynchronize, 2000)                       \
-                              X(cuEventElapsedTime, 2000) X(cuModuleLoadData, 2000)                \
-                                  X(cuModuleUnload, 2000) X(cuModuleGetFunction, 2000)             \
-                                      X(cuFuncGetAttribute, 2020) X(cuFuncSetAttribute, 9000)      \
-                                          X(cuFuncGetParamInfo, 12040) X(cuFuncLoad, 12040)        \
-                                              X(cuLaunchKernel, 4000)                      \
-                                              X(cuLaunchKernelEx, 11060)
+// clang-format off
+#define FLAME_CUDA_CALLS(X)           \
+  X(cuInit, 2000)                     \
+  X(cuDriverGetVersion, 2020)         \
+  X(cuGetErrorName, 6000)             \
+  X(cuGetErrorString, 6000)           \
+  X(cuDeviceGetCount, 2000)           \
+  X(cuDeviceGet, 2000)                \
+  X(cuDeviceGetName, 2000)            \
+  X(cuDeviceTotalMem, 3020)           \
+  X(cuDeviceGetAttribute, 2000)       \
+  X(cuDevicePrimaryCtxRetain, 7000)   \
+  X(cuDevicePrimaryCtxRelease, 11000) \
+  X(cuCtxSetCurrent, 4000)            \
+  X(cuCtxSynchronize, 2000)           \
+  X(cuMemAlloc, 3020)                 \
+  X(cuMemFree, 3020)                  \
+  X(cuMemGetInfo, 3020)               \
+  X(cuMemcpyHtoDAsync, 3020)          \
+  X(cuMemcpyDtoHAsync, 3020)          \
+  X(cuMemcpyDtoDAsync, 3020)          \
+  X(cuMemsetD8Async, 3020)            \
+  X(cuStreamCreate, 2000)             \
+  X(cuStreamDestroy, 4000)            \
+  X(cuStreamSynchronize, 2000)        \
+  X(cuStreamWaitEvent, 3020)          \
+  X(cuEventCreate, 2000)              \
+  X(cuEventDestroy, 4000)             \
+  X(cuEventRecord, 2000)              \
+  X(cuEventSynchronize, 2000)         \
+  X(cuEventElapsedTime, 2000)         \
+  X(cuModuleLoadData, 2000)           \
+  X(cuModuleUnload, 2000)             \
+  X(cuModuleGetFunction, 2000)        \
+  X(cuFuncGetAttribute, 2020)         \
+  X(cuFuncSetAttribute, 9000)         \
+  X(cuFuncGetParamInfo, 12040)        \
+  X(cuFuncLoad, 12040)                \
+  X(cuLaunchKernel, 4000)             \
+  X(cuLaunchKernelEx, 11060)
+// clang-format on
 
 class CudaApi {
  public:

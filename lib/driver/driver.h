@@ -91,8 +91,8 @@ class Blas {
  public:
   virtual ~Blas() = default;
   // The same bits every time, in every process that shares a folder of choices or tunes nothing;
-  // blocks while it tunes. Throws DriverError. Returns false, having done nothing, where the library
-  // cannot do this product (alignment, layout): the caller then uses its own kernel.
+  // blocks while it tunes. Throws DriverError. Returns false, having done nothing, where the
+  // library cannot do this product (alignment, layout): the caller then uses its own kernel.
   virtual bool gemm(const Gemm& gemm, StreamHandle stream) = 0;
 };
 
