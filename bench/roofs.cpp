@@ -261,7 +261,7 @@ std::optional<Beaten> beaten_probe(const Limits& limits, const Traffic& t, doubl
   Traffic least = t;
   const double l2 = double(l2_bytes);
   least.written -= std::min(t.written, l2);
-  least.read = std::max(0.0, t.read - l2 * (t.passes - 1));
+  least.read = std::max(0.0, t.read - t.kept - l2 * (t.passes - 1));
   const std::optional<double> share = share_of(limits, least, ms);
   if (!share || *share <= 1 + kNoise + spread) return std::nullopt;
   const bool by_products = limits.teraflops > 0 && t.flops / limits.teraflops * 1e-9 >= *share * ms;
@@ -276,10 +276,10 @@ std::string impossible(const Traffic& t, double ms, Temperature temperature, std
                        const Limits& measured, const std::optional<Limits>& datasheet) {
   if (!(ms > 0)) return str_cat("a time of ", ms, " ms");
   const double l2 = double(l2_bytes);
-  const double kept = temperature == Temperature::kCold
-                          ? std::min(t.written, l2) + l2 * (t.passes - 1)
-                          : 2 * l2 * t.passes;
-  const double gigabytes = rate(std::max(0.0, t.bytes() - kept), ms, 1e9);
+  const double in_cache = temperature == Temperature::kCold
+                              ? std::min(t.written, l2) + l2 * (t.passes - 1)
+                              : 2 * l2 * t.passes;
+  const double gigabytes = rate(std::max(0.0, t.bytes() - t.kept - in_cache), ms, 1e9);
   const double teraflops = rate(t.flops, ms, 1e12);
   const Limits& limits = datasheet ? *datasheet : measured;
   const double slack = datasheet ? 1 : kSlackOfUnknownCard;

@@ -93,7 +93,8 @@ std::optional<Beaten> beaten_probe(const Limits& limits, const Traffic& traffic,
 // Why a time cannot be true: above the datasheet's rate, or on an unknown card more than a fifth
 // above the measured one. What the L2 may have kept from the device's memory is taken off the
 // bytes: of cold work the writes that may still lie there when it ends and what backward may find
-// of forward, its size each; never a first read. Of hot work twice its size. Empty when it can.
+// of forward, its size each; never a first read of an input. Of hot work twice its size. Nor does
+// backward have to read what it keeps of the op's inputs and outputs. Empty when it can.
 std::string impossible(const Traffic& traffic, double ms, Temperature temperature,
                        std::size_t l2_bytes, const Limits& measured,
                        const std::optional<Limits>& datasheet);

@@ -59,6 +59,11 @@ Traffic written_by(const std::vector<Delivery>& deliveries, const std::vector<Te
   return t;
 }
 
+// What there is to read: an expanded tensor has less than its elements.
+double bytes_stored(const Tensor& x) {
+  return std::min(bytes_of(x.desc()), double(x.impl()->storage->bytes));
+}
+
 // The same values lying in memory with their dims in this order.
 Tensor in_order(const Tensor& x, const IntList& order) {
   if (order.empty()) return x;
@@ -99,7 +104,8 @@ void Workload::count_traffic() {
     return;
   }
   forward_deliveries_ = deliveries_of(outputs_);
-  read_backward_ = bytes_kept();
+  kept_ = bytes_kept();
+  read_backward_ = bytes_of_gradients() + kept_;
   traffic_ = traffic_of(deliveries_of(results_));
   if (item_.direction == Direction::kForwardBackward) outputs_.clear();
 }
@@ -156,22 +162,24 @@ std::vector<Delivery> Workload::deliveries_of(const std::vector<Tensor>& results
   return out;
 }
 
+double Workload::bytes_of_gradients() const {
+  double sum = 0;
+  for (const Tensor& g : grad_outputs_) sum += bytes_stored(g);
+  return sum;
+}
+
 double Workload::bytes_kept() const {
   double sum = 0;
   std::set<const void*> seen;  // an input that is saved twice is read once
-  const auto count = [&](const Tensor& x) {
-    if (seen.insert(x.impl()->storage.get()).second)
-      sum += std::min(bytes_of(x.desc()), double(x.impl()->storage->bytes));
-  };
-  for (const Tensor& g : grad_outputs_) count(g);
   std::set<const void*> theirs;
   for (const Tensor& x : inputs_)
     if (x.defined()) theirs.insert(x.impl()->storage.get());
   for (const Tensor& x : outputs_) theirs.insert(x.impl()->storage.get());
   if (const auto& node = outputs_[0].impl()->grad_fn)
     for (const SavedTensor& saved : node->saved)
-      if (saved.tensor.defined() && theirs.contains(saved.tensor.impl()->storage.get()))
-        count(saved.tensor);
+      if (saved.tensor.defined() && theirs.contains(saved.tensor.impl()->storage.get()) &&
+          seen.insert(saved.tensor.impl()->storage.get()).second)
+        sum += bytes_stored(saved.tensor);
   return sum;
 }
 
@@ -180,7 +188,12 @@ Traffic Workload::traffic_of(const std::vector<Delivery>& deliveries) const {
   Traffic t = backward_traffic(deliveries);
   if (item_.direction == Direction::kBackward) return t;
   const Traffic f = forward_traffic(forward_deliveries_);
-  return {t.flops + f.flops, t.read + f.read, t.written + f.written, t.view || f.view, 2};
+  return {.flops = t.flops + f.flops,
+          .read = t.read + f.read,
+          .written = t.written + f.written,
+          .kept = t.kept,
+          .view = t.view || f.view,
+          .passes = 2};
 }
 
 Traffic Workload::forward_traffic(const std::vector<Delivery>& deliveries) const {
@@ -197,6 +210,7 @@ Traffic Workload::backward_traffic(const std::vector<Delivery>& deliveries) cons
   Traffic t = written_by(deliveries, due);
   if (t.written == 0) return t;
   t.read = read_backward_;
+  t.kept = kept_;
   const auto made = deliveries.empty()
                         ? std::ptrdiff_t(due.size())
                         : std::count_if(deliveries.begin(), deliveries.end(),

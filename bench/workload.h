@@ -22,6 +22,9 @@ namespace flame::bench {
 struct Traffic {
   double flops = 0;
   double read = 0, written = 0;  // bytes
+  // Of those read, the op's own inputs and outputs in backward: whose forward notes what it needs
+  // of them (the places of maxima, say) need not read them again.
+  double kept = 0;
   bool view = false;             // some result is a view
   int passes = 1;  // 2 with forward and backward: the second may find what the first left
   double bytes() const { return read + written; }
@@ -50,6 +53,7 @@ class Workload {
   std::vector<Tensor> forward() const;
   std::vector<Tensor> backward(const std::vector<Tensor>& outputs, bool keep) const;
   std::vector<Delivery> deliveries_of(const std::vector<Tensor>& results) const;
+  double bytes_of_gradients() const;
   double bytes_kept() const;
   Traffic forward_traffic(const std::vector<Delivery>& deliveries) const;
   Traffic backward_traffic(const std::vector<Delivery>& deliveries) const;
@@ -61,7 +65,7 @@ class Workload {
   std::vector<Tensor> outputs_;  // of the recorded graph
   std::vector<Tensor> grad_outputs_;
   std::vector<Tensor> results_;  // of the last run
-  double read_forward_ = 0, read_backward_ = 0;
+  double read_forward_ = 0, read_backward_ = 0, kept_ = 0;
   std::vector<Delivery> forward_deliveries_;
   Traffic traffic_;
 };

@@ -106,6 +106,18 @@ TEST(ImpossibleTest, ColdReadsAllComeFromMemory) {
   EXPECT_NE(impossible(both, 0.005, Temperature::kCold, l2, kMeasured, kH200), "");
 }
 
+TEST(ImpossibleTest, WhatForwardMayHaveNotedNeedNotBeReadAgain) {
+  const Traffic reads_again{.read = 4.8e9, .written = 4.8e9};  // 2 ms at 4800 GB/s
+  const Traffic kept{.read = 4.8e9, .written = 4.8e9, .kept = 4.8e9};
+  EXPECT_NE(impossible(reads_again, 1.2, Temperature::kCold, 0, kMeasured, kH200), "");
+  EXPECT_EQ(impossible(kept, 1.2, Temperature::kCold, 0, kMeasured, kH200), "");
+  EXPECT_NE(impossible(kept, 0.99, Temperature::kCold, 0, kMeasured, kH200), "");
+  EXPECT_TRUE(beaten_probe(kMeasured, reads_again, 1.2, 0, 0, "gemm").has_value());
+  EXPECT_FALSE(beaten_probe(kMeasured, {.read = 4.5e9, .written = 4.5e9, .kept = 4.5e9}, 2.1, 0, 0,
+                            "gemm")
+                   .has_value());
+}
+
 TEST(ImpossibleTest, NothingMovedIsNotImpossible) {
   EXPECT_EQ(impossible({.view = true}, 0.001, Temperature::kCold, 0, kMeasured, kH200), "");
   EXPECT_FALSE(share_of(kMeasured, {.view = true}, 0.001).has_value());

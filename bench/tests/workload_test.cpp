@@ -44,6 +44,7 @@ TEST_F(WorkloadTest, WhatIsComputedIsReadAndWrittenOnce) {
   EXPECT_FALSE(forward.traffic().view);
   const Workload backward(device_, item_of("exp", {}, Direction::kBackward));
   EXPECT_EQ(backward.traffic().read, 2 * kBytes) << "the gradient and what exp keeps";
+  EXPECT_EQ(backward.traffic().kept, kBytes) << "what exp keeps";
   EXPECT_EQ(backward.traffic().written, kBytes);
   const Workload both(device_, item_of("exp", {}, Direction::kForwardBackward));
   EXPECT_EQ(both.traffic().bytes(), 5 * kBytes);
