@@ -1,4 +1,4 @@
-// sum, mean and amax, and amax's backward.
+// sum, mean and amax, and the backward of mean and amax.
 #include "ptx.cuh"
 #include "reduce.cuh"
 
@@ -150,8 +150,48 @@ __global__ void __launch_bounds__(dev::kThreads)
   });
 }
 
+// gx = g / count, g repeated over the dims that were reduced: mean's gradient where it has to lie
+// in memory. kTimes: as in copy_bits. Memory traffic: numel * sizeof(T).
+template <class T, int V, int kTimes>
+__global__ void __launch_bounds__(dev::kThreads)
+    mean_backward(const __grid_constant__ flame_params::Extent extent,
+                  const __grid_constant__ flame_params::Strided gx,
+                  const __grid_constant__ flame_params::Strided g, double count) {
+  using A = dev::Acc<T>;
+  dev::by_block<V, kTimes, true>(extent, [&](auto turns) {
+    dev::Lane<T, V, false> up[turns.times];
+    long long at[turns.times];
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
+      long long offset[2] = {};
+      dev::locate<V>(turns, extent, index, offset, gx, g);
+      at[u] = offset[0];
+      up[u].fetch_from(turns, extent, g, offset[1], n);
+    });
+    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
+      A share[V];
+      if (V > 1 && up[u].splat) {
+        share[0] = up[u].value(0) / A(count);
+#pragma unroll
+        for (int j = 1; j < V; ++j) share[j] = share[0];
+      } else {
+#pragma unroll
+        for (int j = 0; j < V; ++j) share[j] = up[u].value(j) / A(count);
+      }
+      dev::put_values<T, V>(gx, at[u], share, n);
+    });
+  });
+}
+
 EXPORT_REDUCE(Sum)
 EXPORT_REDUCE_VECTORS(Sum)
+#define EXPORT_MEAN_BACKWARD(T, V)   \
+  DEV_EXPORT(mean_backward<T, V, 1>) \
+  DEV_EXPORT(mean_backward<T, V, 2>) \
+  DEV_EXPORT(mean_backward<T, 1, 1>)
+EXPORT_MEAN_BACKWARD(float, 4)
+EXPORT_MEAN_BACKWARD(double, 2)
+EXPORT_MEAN_BACKWARD(__half, 8)
+EXPORT_MEAN_BACKWARD(__nv_bfloat16, 8)
 EXPORT_REDUCE(Max)
 EXPORT_REDUCE_VECTORS(Max)
 EXPORT_REDUCE(MaxAndCount)

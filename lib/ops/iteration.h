@@ -36,6 +36,10 @@ struct Loop {
 
   const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
   bool empty() const { return extent.numel == 0; }
+  // Whether operand i has one element for a whole access.
+  bool repeats(std::size_t i) const {
+    return vector > 1 && operands[i].stride[extent.rank - 1] == 0;
+  }
   // Enough blocks where a thread takes `unroll` vectors.
   driver::Dim3 grid(unsigned unroll = 1) const;
   driver::Dim3 block() const;

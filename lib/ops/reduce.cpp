@@ -87,13 +87,28 @@ std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
   return {out};
 }
 
-// The gradient of every element is that of its output (over the count): a view of the small tensor.
+// gx = g / count written out, by one launch.
+Tensor mean_gradient(const BackwardContext& context, const Tensor& g, const Dims& dims) {
+  Tensor gx = context.make_gradient(0);
+  const Loop loop = make_loop(gx.shape(), {gx, g});
+  if (loop.empty()) return gx;
+  const int times = loop.repeats(1) ? 2 : 1;
+  launch(gx.device(), {"reduce.cu", expression("mean_backward", gx.dtype(), loop.vector, times)},
+         loop.grid(static_cast<unsigned>(times)), loop.block(), 0, loop.extent, loop[0], loop[1],
+         dims.count);
+  return gx;
+}
+
+// The gradient of every element is that of its output (over the count): a view of the small tensor,
+// unless the engine would have to write it out.
 template <bool kMean>
 std::vector<Tensor> sum_backward(BackwardContext& context, std::span<const Tensor> grads,
                                  const Attrs& attrs) {
   const TensorDesc& in = context.input(0);
   const Dims dims = dims_of(context.op().name, in.shape, attrs);
   Tensor g = aligned_view(grads[0], dims);
+  if (kMean && !context.may_alias(0) && g.dtype() == in.dtype)
+    return {mean_gradient(context, g, dims)};
   if (kMean) {
     Tensor share = context.temporary(g.shape(), g.dtype());
     if (const Loop loop = make_loop(g.shape(), {share, g, dims.count}); !loop.empty())
@@ -139,7 +154,8 @@ OpDef sum_def_of(std::string_view op_name) {
           .cost = sum_cost<kMean>,
           .kernels = {"reduce*<Sum,*>", "copy_convert<*>"},
           .backward_kernels =
-              kMean ? std::vector<std::string_view>{"binary_forward<Div,*>", "copy_convert<*>"}
+              kMean ? std::vector<std::string_view>{"mean_backward<*>", "binary_forward<Div,*>",
+                                                    "copy_convert<*>"}
                     : std::vector<std::string_view>{"copy_convert<*>"},
           .workspace = sum_workspace<kMean>,
           .backward_workspace = [](Descs in, const Attrs& a) -> std::int64_t {
