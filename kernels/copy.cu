@@ -7,8 +7,7 @@ inline constexpr int kConvertUnroll = 2;  // lib/ops/copy.cpp agrees
 }
 
 // Equal types move as raw bits: W is unsigned char, short, int or long long. kTimes: vectors of a
-// thread; two where `from` has one element for a vector, which a thread waits for before it has
-// anything to write. Memory traffic: numel * 2 * sizeof(W).
+// thread. Memory traffic: numel * 2 * sizeof(W).
 template <class W, int V, int kTimes>
 __global__ void __launch_bounds__(dev::kThreads)
     copy_bits(const __grid_constant__ flame_params::Extent extent,
@@ -166,7 +165,7 @@ __global__ void __launch_bounds__(256)
 // N: see vectors_across in lib/ops/copy.cpp.
 #define EXPORT_BITS(W, V, N)        \
   DEV_EXPORT(copy_bits<W, V, 1>)    \
-  DEV_EXPORT(copy_bits<W, V, 2>)    \
+  DEV_EXPORT(copy_bits<W, V, 2>) \
   DEV_EXPORT(copy_bits<W, 1, 1>)    \
   DEV_EXPORT(copy_transposed<W, N>) \
   DEV_EXPORT(copy_transposed_any<W>)

@@ -18,6 +18,9 @@ using flame_params::Strided;
 
 inline constexpr int kThreads = 256;  // of every elementwise launch; lib/ops/iteration.h agrees
 inline constexpr int kUnroll = 1;     // vectors of a thread; Loop::grid agrees
+// Likewise where an operand has one element for a vector, which a thread waits for before it has
+// anything to write; Loop::kRepeats agrees.
+inline constexpr int kRepeats = 2;
 
 // index / extent.size[d] for index < 2^53, by multiplication. Where the host found that 31 bits do,
 // exactly by its factor (lib/ops/iteration.h); else the product is off by less than one, as 3 *

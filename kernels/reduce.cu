@@ -150,33 +150,28 @@ __global__ void __launch_bounds__(dev::kThreads)
   });
 }
 
-// gx = g / count, g repeated over the dims that were reduced: mean's gradient where it has to lie
-// in memory. kTimes: as in copy_bits. Memory traffic: numel * sizeof(T).
-template <class T, int V, int kTimes>
+// gx = g / count where a vector of gx lies along dims that were reduced, and has one g: mean's
+// gradient where it has to lie in memory. Memory traffic: numel * sizeof(T).
+template <class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
     mean_backward(const __grid_constant__ flame_params::Extent extent,
                   const __grid_constant__ flame_params::Strided gx,
                   const __grid_constant__ flame_params::Strided g, double count) {
   using A = dev::Acc<T>;
-  dev::by_block<V, kTimes, true>(extent, [&](auto turns) {
-    dev::Lane<T, V, false> up[turns.times];
+  dev::by_block<V, dev::kRepeats, true>(extent, [&](auto turns) {
+    A up[turns.times];
     long long at[turns.times];
-    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
+    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long) {
       long long offset[2] = {};
       dev::locate<V>(turns, extent, index, offset, gx, g);
       at[u] = offset[0];
-      up[u].fetch_from(turns, extent, g, offset[1], n);
+      up[u] = dev::load(*dev::address<T>(g, offset[1]));
     });
     dev::for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
       A share[V];
-      if (V > 1 && up[u].splat) {
-        share[0] = up[u].value(0) / A(count);
+      share[0] = up[u] / A(count);
 #pragma unroll
-        for (int j = 1; j < V; ++j) share[j] = share[0];
-      } else {
-#pragma unroll
-        for (int j = 0; j < V; ++j) share[j] = up[u].value(j) / A(count);
-      }
+      for (int j = 1; j < V; ++j) share[j] = share[0];
       dev::put_values<T, V>(gx, at[u], share, n);
     });
   });
@@ -184,16 +179,14 @@ __global__ void __launch_bounds__(dev::kThreads)
 
 EXPORT_REDUCE(Sum)
 EXPORT_REDUCE_VECTORS(Sum)
-#define EXPORT_MEAN_BACKWARD(T, V)   \
-  DEV_EXPORT(mean_backward<T, V, 1>) \
-  DEV_EXPORT(mean_backward<T, V, 2>) \
-  DEV_EXPORT(mean_backward<T, 1, 1>)
-EXPORT_MEAN_BACKWARD(float, 4)
-EXPORT_MEAN_BACKWARD(double, 2)
-EXPORT_MEAN_BACKWARD(__half, 8)
-EXPORT_MEAN_BACKWARD(__nv_bfloat16, 8)
+EXPORT_REDUCE_AT_ONCE(Sum)
+DEV_EXPORT(mean_backward<float, 4>)
+DEV_EXPORT(mean_backward<double, 2>)
+DEV_EXPORT(mean_backward<__half, 8>)
+DEV_EXPORT(mean_backward<__nv_bfloat16, 8>)
 EXPORT_REDUCE(Max)
 EXPORT_REDUCE_VECTORS(Max)
+EXPORT_REDUCE_AT_ONCE(Max)
 EXPORT_REDUCE(MaxAndCount)
 EXPORT_REDUCE_VECTORS(MaxAndCount)
 

@@ -166,6 +166,11 @@ __device__ __forceinline__ void reduce_block(const Reduction& r, T* out, void* p
   } else {
 #pragma unroll
     for (int j = 1; j < V; ++j) walk.acc[0] = Op::combine(walk.acc[0], walk.acc[j]);
+    if constexpr (form == Form::kRowsAtOnce) {
+      const State state = combine_row<Op>(walk.acc[0], lane, lanes, threadIdx.y);
+      if (lane == 0 && there) finish(group, state);
+      return;
+    }
     finish_rows<Op>(r, walk.acc[0], start, group, parts, tickets, finish);
   }
 }
@@ -183,6 +188,14 @@ __global__ void __launch_bounds__(dev::kThreads, 2)
     reduce_rows(const __grid_constant__ flame_params::Reduction r, T* out, void* partial,
                 dev::Acc<T>* second, unsigned* tickets) {
   dev::reduce_block<Op, T, V, dev::Form::kRows>(r, out, partial, second, tickets);
+}
+// Rows of exactly at_once() vectors for each lane, without splits: simpler by a ring, and by what
+// that takes to fill and to drain.
+template <class Op, class T, int V>
+__global__ void __launch_bounds__(dev::kThreads, 2)
+    reduce_rows_at_once(const __grid_constant__ flame_params::Reduction r, T* out, void* partial,
+                        dev::Acc<T>* second, unsigned* tickets) {
+  dev::reduce_block<Op, T, V, dev::Form::kRowsAtOnce>(r, out, partial, second, tickets);
 }
 template <class Op, class T, int V>
 __global__ void __launch_bounds__(dev::kThreads, 2)
@@ -217,3 +230,8 @@ __global__ void __launch_bounds__(dev::kThreads, 2)
   EXPORT_REDUCE_OF(double, 2, __VA_ARGS__) \
   EXPORT_REDUCE_OF(__half, 8, __VA_ARGS__) \
   EXPORT_REDUCE_OF(__nv_bfloat16, 8, __VA_ARGS__)
+#define EXPORT_REDUCE_AT_ONCE(...)                        \
+  DEV_EXPORT(reduce_rows_at_once<__VA_ARGS__, float, 4>)  \
+  DEV_EXPORT(reduce_rows_at_once<__VA_ARGS__, double, 2>) \
+  DEV_EXPORT(reduce_rows_at_once<__VA_ARGS__, __half, 8>) \
+  DEV_EXPORT(reduce_rows_at_once<__VA_ARGS__, __nv_bfloat16, 8>)

@@ -9,6 +9,20 @@ namespace dev {
 // shared memory, which costs no registers; what is no vector stays in registers.
 inline constexpr int kInFlight = 4;
 inline constexpr int kRing = 8;  // vectors of a thread; lib/ops/reduce_plan.cpp agrees
+// Vectors that a lane reads at once of a row that has no more for it: half types have more to do
+// with each. lib/ops/reduce_plan.cpp agrees.
+template <class T>
+__device__ constexpr int at_once() {
+  return sizeof(T) == 2 ? 4 : 8;
+}
+
+// Which of the two shapes a launch has, where its kernel is not for either. kRowsAtOnce: rows of
+// which a lane has all its vectors in registers at a time.
+enum class Form { kRows, kRowsAtOnce, kColumns, kEither };
+template <Form form>
+__device__ __forceinline__ bool by_columns(const flame_params::Reduction& r) {
+  return form == Form::kEither ? r.columns != 0 : form == Form::kColumns;
+}
 
 // What an Op may leave as it is: its state is one accumulator, which is the result.
 struct Plain {

@@ -45,13 +45,6 @@ __device__ __forceinline__ A second_value(const Packet<T, V>& packet, int j) {
     return packet.value(j);
 }
 
-// Which of the two shapes a launch has, where its kernel is not for either.
-enum class Form { kRows, kColumns, kEither };
-template <Form form>
-__device__ __forceinline__ bool by_columns(const Reduction& r) {
-  return form == Form::kEither ? r.columns != 0 : form == Form::kColumns;
-}
-
 // One thread's walk over its steps of one output, or (in columns) of V adjacent ones. kPlain: kept
 // and reduced dims are two each, with less than 2^31 steps together, or all of them in the inner
 // one (factor 0). The stride of the outer one is what its steps add to those of the inner one: an
@@ -213,7 +206,7 @@ struct Walk {
   }
 
   // Whether vectors go through the ring: all are of 16 bytes, kDepth of a stream.
-  static constexpr bool kThroughRing = V > 1 && sizeof(T) * V == 16 &&
+  static constexpr bool kThroughRing = form != Form::kRowsAtOnce && V > 1 && sizeof(T) * V == 16 &&
                                        (kStreams == 1 || sizeof(Second) * V == 16);
   static constexpr int kDepth = kRing / kStreams;
   // The same steps, kDepth - 1 of them under way at any time. The ring's vectors are a thread's
@@ -276,6 +269,12 @@ struct Walk {
   // Steps first, first + stride, ... of `steps`; in rows the last of all may be an incomplete
   // vector, which is for whoever has `first` 0.
   __device__ __forceinline__ void run(long long first, int stride, long long steps) {
+    if constexpr (form == Form::kRowsAtOnce) {
+      Cursor cursor = cursor_at(first);
+      round<at_once<T>()>(cursor, stride);
+      finish_pairs();
+      return;
+    }
     const long long whole = by_columns<form>(r) ? steps : min(steps, r.reduced.numel / V);
     if constexpr (kThroughRing)
       steps_through_ring(first, stride, whole);
@@ -283,6 +282,9 @@ struct Walk {
       whole_steps(first, stride, whole);
     if constexpr (V > 1)
       if (whole < steps && first == 0) tail(whole, int(r.reduced.numel - whole * V));
+    finish_pairs();
+  }
+  __device__ __forceinline__ void finish_pairs() {
     if constexpr (kPairs) {
 #pragma unroll
       for (int j = 0; j < V; ++j) fold(acc[j], widen<T>(pairs[j / 2], j % 2), A(0), j);

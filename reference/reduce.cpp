@@ -58,6 +58,9 @@ std::vector<Situation> situations() {
       // Rows of whole vectors, of any type.
       {"vectors_columns", {37, 64}, {{"dim", IntList{0}}}},
       {"vectors_channels", {5, 6, 48}, {{"dim", IntList{0, 2}}}},
+      // Of as many vectors as a block's lanes can read at once.
+      {"vectors_rows", {5, 1024}, {{"dim", IntList{1}}}},
+      {"vectors_long_rows", {3, 2, 4096}, {{"dim", IntList{-1}}}, false},
       {"one_element_rows", {33, 1}, {{"dim", IntList{1}}}},
       {"scalar", {}, {}},
       {"scalar_dim", {}, {{"dim", IntList{0}}}, false},

@@ -96,7 +96,7 @@ void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
            {blocks}, {static_cast<unsigned>(kSide * kSide)}, 0, extent, target, source);
     return;
   }
-  const int times = loop.repeats(1) ? 2 : 1;
+  const int times = loop.repeats(1) ? Loop::kRepeats : 1;
   launch(device, {"copy.cu", expression("copy_bits", bits, loop.vector, times)},
          loop.grid(static_cast<unsigned>(times)), loop.block(), 0, loop.extent, loop[0], loop[1]);
 }

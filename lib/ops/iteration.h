@@ -36,7 +36,8 @@ struct Loop {
 
   const flame_params::Strided& operator[](std::size_t i) const { return operands[i]; }
   bool empty() const { return extent.numel == 0; }
-  // Whether operand i has one element for a whole access.
+  static constexpr int kRepeats = 2;  // dev::kRepeats of kernels/elementwise.cuh
+  // Whether operand i has one element for a whole access: a thread then takes kRepeats of them.
   bool repeats(std::size_t i) const {
     return vector > 1 && operands[i].stride[extent.rank - 1] == 0;
   }

@@ -81,21 +81,24 @@ std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
   Tensor out = context.make_output();
   // As PyTorch: the input is cast first, then summed.
   const Tensor x = in[0].dtype() == out.dtype() ? in[0] : as_contiguous(in[0], out.dtype());
-  reduce_into(
-      out, {.file = "reduce.cu", .op = "Sum", .divisor = kMean ? dims.count : 1, .vectors = true},
-      out.dtype(), x.shape(), dims.kept, {x});
+  reduce_into(out,
+              {.file = "reduce.cu",
+               .op = "Sum",
+               .divisor = kMean ? dims.count : 1,
+               .vectors = true,
+               .at_once = true},
+              out.dtype(), x.shape(), dims.kept, {x});
   return {out};
 }
 
-// gx = g / count written out, by one launch.
+// gx = g / count written out, by one launch; undefined where the accesses of one need several g,
+// whose divisions would take longer than their bytes.
 Tensor mean_gradient(const BackwardContext& context, const Tensor& g, const Dims& dims) {
   Tensor gx = context.make_gradient(0);
   const Loop loop = make_loop(gx.shape(), {gx, g});
-  if (loop.empty()) return gx;
-  const int times = loop.repeats(1) ? 2 : 1;
-  launch(gx.device(), {"reduce.cu", expression("mean_backward", gx.dtype(), loop.vector, times)},
-         loop.grid(static_cast<unsigned>(times)), loop.block(), 0, loop.extent, loop[0], loop[1],
-         dims.count);
+  if (!loop.repeats(1)) return {};
+  launch(gx.device(), {"reduce.cu", expression("mean_backward", gx.dtype(), loop.vector)},
+         loop.grid(Loop::kRepeats), loop.block(), 0, loop.extent, loop[0], loop[1], dims.count);
   return gx;
 }
 
@@ -108,7 +111,7 @@ std::vector<Tensor> sum_backward(BackwardContext& context, std::span<const Tenso
   const Dims dims = dims_of(context.op().name, in.shape, attrs);
   Tensor g = aligned_view(grads[0], dims);
   if (kMean && !context.may_alias(0) && g.dtype() == in.dtype)
-    return {mean_gradient(context, g, dims)};
+    if (Tensor gx = mean_gradient(context, g, dims); gx.defined()) return {gx};
   if (kMean) {
     Tensor share = context.temporary(g.shape(), g.dtype());
     if (const Loop loop = make_loop(g.shape(), {share, g, dims.count}); !loop.empty())
@@ -183,8 +186,8 @@ std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
   const Dims dims = dims_of("amax", in[0].shape(), attrs);
   Tensor out = context.make_output();
   if (!context.needs_grad(0)) {
-    reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true}, out.dtype(),
-                in[0].shape(), dims.kept, {in[0]});
+    reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true, .at_once = true},
+                out.dtype(), in[0].shape(), dims.kept, {in[0]});
     return {out};
   }
   const Tensor count = context.temporary(out.shape(), accumulator(out.dtype()));

@@ -16,7 +16,8 @@ using KeptDims = std::vector<bool>;
 struct ReducePlan {
   flame_params::Reduction params = {};
   int vector = 1;
-  bool plain = false;  // fit for the kernels that take no more than two kept and two reduced dims
+  bool plain = false;    // fit for the kernels that take no more than two kept and two reduced dims
+  bool at_once = false;  // each lane has as many vectors of a row as it can read at once
   driver::Dim3 grid, block;
   // Of dynamic shared memory, one after the other in the same place.
   unsigned states = 0, ring_bytes = 0;
@@ -36,6 +37,7 @@ struct ReduceOp {
   flame_params::Numbers numbers = {};
   double divisor = 1;
   bool vectors = false;
+  bool at_once = false;    // has kernels for rows that lanes read at once
   int state = 1;           // accumulators that the Op's State has
   void* second = nullptr;  // where the Op's second result goes
   // Another Op that sums the same terms and has a result for each, which has the shape of the terms
