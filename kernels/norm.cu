@@ -210,28 +210,28 @@ __global__ void __launch_bounds__(256)
 }
 EXPORT_FLOATING(layer_norm_affine_partial)
 
-// dw, db: (cols), either may be null. (32, 8) threads take 32 columns; row r of the block adds the
-// chunks r, r + 8, ...
+// dw, db: (cols), either may be null. (32, 32) threads take 32 columns: row r of the block adds the
+// chunks r, r + 32, ..., so that few loads follow one another, then a warp adds up each column.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(1024)
     layer_norm_affine_finish(const dev::Acc<T>* partial, T* dw, T* db, long long chunks,
                              long long cols) {
   using A = dev::Acc<T>;
-  __shared__ A parts[8][32];
-  const long long column_blocks = (cols + 31) / 32, which = blockIdx.x / column_blocks;
-  const long long col = blockIdx.x % column_blocks * 32 + threadIdx.x;
+  constexpr int kSide = 32;
+  __shared__ A parts[kSide][kSide + 1];
+  const long long column_blocks = (cols + kSide - 1) / kSide, which = blockIdx.x / column_blocks;
+  const long long first = blockIdx.x % column_blocks * kSide;
   T* out = which == 0 ? dw : db;
+  if (!out) return;
   A sum = 0;
-  if (out && col < cols) {
-    const A* from = partial + which * chunks * cols + col;
+  if (first + threadIdx.x < cols) {
+    const A* from = partial + which * chunks * cols + first + threadIdx.x;
 #pragma unroll 8
-    for (long long chunk = threadIdx.y; chunk < chunks; chunk += 8) sum += from[chunk * cols];
+    for (long long chunk = threadIdx.y; chunk < chunks; chunk += kSide) sum += from[chunk * cols];
   }
   parts[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
-  if (threadIdx.y > 0 || !out || col >= cols) return;
-#pragma unroll
-  for (int r = 1; r < 8; ++r) sum += parts[r][threadIdx.x];
-  out[col] = dev::store<T>(sum);
+  sum = dev::warp_reduce(parts[threadIdx.x][threadIdx.y], dev::AddOp{});
+  if (threadIdx.x == 0 && first + threadIdx.y < cols) out[first + threadIdx.y] = dev::store<T>(sum);
 }
 EXPORT_FLOATING(layer_norm_affine_finish)

@@ -1,86 +1,199 @@
 // All three gradients of layer_norm in one pass; norm.cu says what they are and exports the kernel.
 #pragma once
 #include "norm_row.cuh"
+#include "ptx.cuh"
+
+namespace dev {
+
+// The rows of x and g that a thread has under way, its own pieces of them: a ring in dynamic shared
+// memory, `depth` rows of 2 * kItems pieces. A thread reads only what it copied itself, so that no
+// barrier is needed; pieces past the end of a row are zero.
+template <int kItems, class T>
+struct RowRing {
+  using Raw = RawTile<kItems, T>;
+  const T *x, *g;
+  int cols, depth;
+  long long at, stride;  // this thread's place in the row to ask for, and on to the block's next
+  int to = 0, from = 0;  // in pieces
+
+  __device__ __forceinline__ Piece<T>* slot(int row, int stream, int item) const {
+    return dyn_shared<Piece<T>>() + row + (stream * kItems + item) * int(blockDim.x) +
+           int(threadIdx.x);
+  }
+  __device__ __forceinline__ int pitch() const { return 2 * kItems * int(blockDim.x); }
+  __device__ __forceinline__ void advance(int& row) const {
+    row += pitch();
+    if (row == depth * pitch()) row = 0;
+  }
+  __device__ __forceinline__ int column(int item) const {
+    return (item * int(blockDim.x) + int(threadIdx.x)) * Raw::kN;
+  }
+  __device__ __forceinline__ void clear() const {
+#pragma unroll
+    for (int i = 0; i < kItems; ++i)
+      if (column(i) >= cols)
+#pragma unroll 1
+        for (int row = 0; row < depth * pitch(); row += pitch())
+          slot(row, 0, i)->fill(Acc<T>(0)), slot(row, 1, i)->fill(Acc<T>(0));
+  }
+  // Asks for the block's next row, or for nothing, which counts as well.
+  __device__ __forceinline__ void ask(bool there) {
+    if (there) {
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        const int further = i * int(blockDim.x) * Raw::kN;
+        if (column(i) >= cols) continue;
+        async_copy16(slot(to, 0, i), x + at + further);
+        async_copy16(slot(to, 1, i), g + at + further);
+      }
+    }
+    async_commit();
+    at += stride;
+    advance(to);
+  }
+  // The row that was asked for first.
+  __device__ __forceinline__ void take(Raw& x_raw, Raw& g_raw) {
+    async_wait_but_some(depth - 1);
+#pragma unroll
+    for (int i = 0; i < kItems; ++i)
+      x_raw.piece[i] = *slot(from, 0, i), g_raw.piece[i] = *slot(from, 1, i);
+    advance(from);
+  }
+};
+
+// Numbers of the rows that a block takes, `from` of each: a lane has that of every 32nd, and asks
+// for the next 32 as many rows ahead. Asked for one row ahead they would arrive behind all that the
+// ring has under way, and the ring would run dry for every row.
+template <class A>
+struct RowNumbers {
+  const A* from;
+  long long rows, row;  // that of this lane among the next 32
+  A now = 0, ahead = 0;
+  __device__ __forceinline__ void ask() {
+    now = ahead;
+    ahead = row < rows ? from[row] : A(0);
+    row += 32ll * gridDim.x;
+  }
+  // Of the block's row `k`, which are gone through in order; all lanes call it.
+  __device__ __forceinline__ A get(int k) const { return __shfl_sync(0xffffffffu, now, k % 32); }
+};
+
+// The sums of a and of b over a block of up to 512 threads, behind one barrier: each half of a warp
+// sums one of them, then every thread what the warps have. `buffer`: 0 and 1 by turns.
+template <class A>
+struct PairSums {
+  static constexpr int kWarps = 16, kAtOnce = 4;
+  struct alignas(2 * sizeof(A)) Pair {
+    A v[2];
+  };
+  Pair (*part)[kWarps];  // [2][kWarps] in shared memory; before the first barrier:
+  __device__ __forceinline__ void clear() const {
+    const int warps = int(blockDim.x) / 32, t = int(threadIdx.x);
+    if (t >= warps && t < kWarps) part[0][t] = part[1][t] = Pair{};
+  }
+  __device__ __forceinline__ void add_up(A& a, A& b, int buffer) const {
+    const int lane = int(threadIdx.x) % 32, half = lane / 16;
+    A mine = (half ? b : a) + __shfl_xor_sync(0xffffffffu, half ? a : b, 16);
+#pragma unroll
+    for (int distance = 8; distance > 0; distance /= 2)
+      mine += __shfl_xor_sync(0xffffffffu, mine, distance);
+    if (lane % 16 == 0) part[buffer][threadIdx.x / 32].v[half] = mine;
+    __syncthreads();
+    a = b = A(0);
+#pragma unroll 1
+    for (int warp = 0; warp < int(blockDim.x) / 32; warp += kAtOnce)
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k)
+        a += part[buffer][warp + k].v[0], b += part[buffer][warp + k].v[1];
+  }
+};
+
+// Threads that a processor has registers for; plan_fused of lib/ops/norm.cpp agrees.
+template <int kItems, class T>
+inline constexpr int kFusedThreads = sizeof(T) > 2 ? 640
+                                     : kItems == 1 ? 768
+                                                   : 512;
+
+}  // namespace dev
 
 // dx and the partial sums of dw and db in one pass over x and g, rows of whole vectors. Block b
 // takes the rows b, b + gridDim.x, ...; a thread keeps the sums of the columns it holds in
-// registers, and asks for the next row while it works on this one. partial: (2, gridDim.x, cols).
-// dx or partial may be null: a gradient has the same bits whether or not the others were asked for.
+// registers, and has `depth` rows under way. partial: (2, gridDim.x, cols). dx or partial may be
+// null: a gradient has the same bits whether or not the others were asked for. Memory traffic: rows
+// * cols * 3 * sizeof(T).
 template <int kItems, class T>
-__global__ void __launch_bounds__(sizeof(T) == 2 && kItems == 1 ? 384 : 512,
-                                  sizeof(T) == 2 && kItems == 1 ? 2 : 1)
+__global__ void __launch_bounds__((dev::kFusedThreads<kItems, T>), 1)
     layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,
                               const dev::Acc<T>* rstd, T* dx, dev::Acc<T>* partial, long long rows,
-                              int cols) {
+                              int cols, int depth) {
   using A = dev::Acc<T>;
   using Raw = dev::RawTile<kItems, T>;
+  using Sums = dev::PairSums<A>;
   constexpr int kN = Raw::kN;
-  Raw x_raw, g_raw, x_next, g_next, w_raw;
+  __shared__ typename Sums::Pair parts[2][Sums::kWarps];
+  const Sums sums{parts};
   dev::RowTile<kItems, T> dw, db;
+  A w[Raw::kSize];
 #pragma unroll
-  for (int j = 0; j < Raw::kSize; ++j) dw.v[j] = db.v[j] = 0;
-#pragma unroll
-  for (int i = 0; i < kItems; ++i) {
-    x_next.piece[i].fill(A(0)), g_next.piece[i].fill(A(0)), w_raw.piece[i].fill(A(1));
-  }
-  if (weight) w_raw.load(weight, cols, true, A(0));
-  const A inverse = A(1) / A(cols);
-  long long row = blockIdx.x;
-  A m_next = 0, r_next = 0;
-  // Past the end of a row the registers keep their zeros.
-  const auto ask = [&](long long from) {
-#pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const int at = (i * int(blockDim.x) + int(threadIdx.x)) * kN;
-      if (at >= cols) continue;
-      x_next.piece[i] = *reinterpret_cast<const dev::Piece<T>*>(x + from * cols + at);
-      g_next.piece[i] = *reinterpret_cast<const dev::Piece<T>*>(g + from * cols + at);
-    }
-    m_next = mean[from], r_next = rstd[from];
-  };
-  if (row < rows) ask(row);
-  int buffer = 0;
+  for (int j = 0; j < Raw::kSize; ++j) dw.v[j] = db.v[j] = 0, w[j] = 1;
+  const long long stride = (long long)gridDim.x * cols;
+  const int first = int(threadIdx.x) * kN;
+  dev::RowRing<kItems, T> ring{x, g, cols, depth, (long long)blockIdx.x * cols + first, stride};
+  const long long mine = blockIdx.x + (long long)(threadIdx.x % 32) * gridDim.x;
+  dev::RowNumbers<A> means{mean, rows, mine}, rstds{rstd, rows, mine};
+  means.ask(), rstds.ask();
+  long long asked = blockIdx.x, at = ring.at;
 #pragma unroll 1
-  for (; row < rows; row += gridDim.x) {
-    x_raw = x_next, g_raw = g_next;
-    const A m = m_next, r = r_next;
-    if (row + gridDim.x < rows) ask(row + gridDim.x);
+  for (int k = 0; k < depth; ++k, asked += gridDim.x) ring.ask(asked < rows);
+  ring.clear();
+  sums.clear();
+  if (weight) {
+    Raw raw;
+    raw.load(weight, cols, true, A(0));
+#pragma unroll
+    for (int j = 0; j < Raw::kSize; ++j) w[j] = raw.get(j);
+  }
+  const A inverse = A(1) / A(cols);
+  const int count = int((rows - blockIdx.x + gridDim.x - 1) / gridDim.x);
+#pragma unroll 1
+  for (int k = 0; k < count; ++k, asked += gridDim.x, at += stride) {
+    Raw x_raw, g_raw;
+    ring.take(x_raw, g_raw);
+    if (k % 32 == 0) means.ask(), rstds.ask();
+    const A m = means.get(k), r = rstds.get(k);
     A sum = 0, dot = 0;
     A xhat[Raw::kSize], h[Raw::kSize];
 #pragma unroll
     for (int j = 0; j < Raw::kSize; ++j) {
       const A grad = g_raw.get(j);
       xhat[j] = (x_raw.get(j) - m) * r;
-      h[j] = grad * w_raw.get(j);
+      h[j] = grad * w[j];
       dw.v[j] += grad * xhat[j];
       db.v[j] += grad;
       sum += h[j];
       dot += h[j] * xhat[j];
     }
-    dev::row_sum_two(sum, dot, buffer);
-    buffer ^= 1;
-    sum *= inverse, dot *= inverse;
+    ring.ask(asked < rows);
+    sums.add_up(sum, dot, k % 2);
+    // r * (h - mean of h - xhat * mean of h xhat)
+    sum *= inverse * r, dot *= inverse * r;
 #pragma unroll
     for (int i = 0; i < kItems; ++i) {
       A out[kN];
 #pragma unroll
-      for (int k = 0; k < kN; ++k) {
-        const int j = i * kN + k;
-        out[k] = r * (h[j] - sum - xhat[j] * dot);
-      }
-      const int at = (i * int(blockDim.x) + int(threadIdx.x)) * kN;
-      if (dx && at < cols)
-        *reinterpret_cast<dev::Piece<T>*>(dx + row * cols + at) = dev::Piece<T>::of(out);
+      for (int j = 0; j < kN; ++j) out[j] = r * h[i * kN + j] - sum - xhat[i * kN + j] * dot;
+      if (dx && ring.column(i) < cols)
+        *reinterpret_cast<dev::Piece<T>*>(dx + at + i * int(blockDim.x) * kN) =
+            dev::Piece<T>::of(out);
     }
   }
   if (!partial) return;
   A* to = partial + (long long)blockIdx.x * cols;
-  const long long other = (long long)gridDim.x * cols;
 #pragma unroll
   for (int j = 0; j < Raw::kSize; ++j) {
     const int column = dw.column(j, true);
     if (column >= cols) continue;
     to[column] = dw.v[j];
-    to[other + column] = db.v[j];
+    to[stride + column] = db.v[j];
   }
 }
