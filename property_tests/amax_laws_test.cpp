@@ -72,9 +72,10 @@ Tensor some_view(Tensor x) {
     } else if (way == 2) {
       x = x.narrow(d, 8 * (start / 8), x.size(d) - 8 * (start / 8));  // as aligned as before
     } else if (x.dim() < kMaxDims && x.numel() < 20000) {
-      IntList size = x.unsqueeze(d).shape();
-      size[static_cast<std::size_t>(d)] = *rc::gen::element(1, 3, 8);
-      x = x.unsqueeze(d).expand(size);
+      const std::int64_t at = *rc::gen::element(d, x.dim());
+      IntList size = x.unsqueeze(at).shape();
+      size[static_cast<std::size_t>(at)] = *rc::gen::element(1, 3, 8, 16);
+      x = x.unsqueeze(at).expand(size);
     }
   }
   return x;
@@ -141,6 +142,28 @@ RC_GTEST_PROP(AmaxLaws, EveryMaximumGetsAnEvenShare, ()) {
            << '\n';
   const HostTensor values = download(x);
   expect_equal(gradient(y, x, upload(test::device(), g, lies)), even_shares(values, g, dims));
+}
+
+// The forward keeps where a lone maximum lies: what is in the input by then does not matter.
+RC_GTEST_PROP(AmaxLaws, ALoneMaximumIsNotLookedForAgain, ()) {
+  const DType dtype = *floating_dtype();
+  const Shape shape = some_shape();
+  HostTensor host{dtype, shape, std::vector<double>(static_cast<std::size_t>(numel(shape)), -1)};
+  const IntList dims = some_dims(std::ssize(shape));
+  for (const auto& members : reference::reduce_groups("amax", shape, dims, true).members)
+    host.values[members[*rc::gen::inRange<std::size_t>(0, members.size())]] = 1;
+  const Layout layout =
+      *rc::gen::element(Layout::kContiguous, Layout::kOffset, Layout::kTransposed);
+  Tensor x = upload(test::device(), host, layout);
+  x.set_requires_grad();
+  const Tensor y = amax(x, dims);
+  const HostTensor g = signed_values(y.desc(), 1);
+  auto bytes = conformance::storage_bytes(x);
+  std::fill(bytes.begin(), bytes.end(), std::byte{0xFF});
+  conformance::write_storage(x, bytes);
+  RC_LOG() << name(dtype) << " " << flame::to_string(shape) << " over "
+           << flame::to_string(Shape(dims)) << '\n';
+  expect_equal(gradient(y, x, upload(test::device(), g)), even_shares(host, g, dims));
 }
 
 }  // namespace
