@@ -177,7 +177,8 @@ double Workload::bytes_kept() const {
   for (const Tensor& x : outputs_) theirs.insert(x.impl()->storage.get());
   if (const auto& node = outputs_[0].impl()->grad_fn)
     for (const SavedTensor& saved : node->saved)
-      if (saved.tensor.defined() && theirs.contains(saved.tensor.impl()->storage.get()) &&
+      if (saved.tensor.defined() && saved.reads == Reads::kAll &&
+          theirs.contains(saved.tensor.impl()->storage.get()) &&
           seen.insert(saved.tensor.impl()->storage.get()).second)
         sum += bytes_stored(saved.tensor);
   return sum;

@@ -83,9 +83,9 @@ __device__ __forceinline__ __nv_bfloat16 store<__nv_bfloat16>(float v) {
   return __float2bfloat16_rn(v);
 }
 
-// N elements moved by one 16-byte access when N * sizeof(T) is 16.
+// N elements moved by one 16-byte access when N * sizeof(T) is 16, by several when it is more.
 template <class T, int N>
-struct __align__(sizeof(T) * N) Vec {
+struct __align__(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Vec {
   T v[N];
 };
 template <class T>

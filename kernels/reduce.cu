@@ -1,4 +1,5 @@
 // sum, mean and amax, and the backward of mean and amax.
+#include "peak_gradient.cuh"
 #include "ptx.cuh"
 #include "reduce.cuh"
 
@@ -37,116 +38,22 @@ struct Max : dev::Plain {
   }
 };
 
-namespace dev {
-// The largest of what are no NaNs, how many share it, and how many NaNs there are.
-template <class A>
-struct Peak {
-  A maximum, count, nans;
-};
-template <class A>
-__device__ __forceinline__ Peak<A> shuffle(const Peak<A>& p, int distance) {
-  return {shuffle(p.maximum, distance), shuffle(p.count, distance), shuffle(p.nans, distance)};
-}
-// All ones in the halves where x is the maximum or a NaN.
-template <class T>
-__device__ __forceinline__ unsigned equal_or_nan(unsigned x, unsigned maximum) {
-  const auto pair = as_pair<T>(x);
-  return __heq2_mask(pair, as_pair<T>(maximum)) | ~__heq2_mask(pair, pair);
-}
-}  // namespace dev
-
-// The maximum, and second: how many elements share it, so that the backward need not count.
-struct MaxAndCount : dev::Plain {
-  template <class A>
-  using State = dev::Peak<A>;
-  template <class A>
-  static __device__ dev::Peak<A> start() {
-    return {-A(dev::inf()), A(0), A(0)};
-  }
-  template <class A>
-  static __device__ void fold(dev::Peak<A>& p, A x) {
-    p.count = x > p.maximum ? A(0) : p.count;
-    p.maximum = x > p.maximum ? x : p.maximum;
-    p.count += x == p.maximum ? A(1) : A(0);
-    p.nans += x != x ? A(1) : A(0);
-  }
-  template <class A>
-  static __device__ dev::Peak<A> combine(const dev::Peak<A>& a, const dev::Peak<A>& b) {
-    const A top = a.maximum > b.maximum ? a.maximum : b.maximum;
-    return {top, (a.maximum == top ? a.count : A(0)) + (b.maximum == top ? b.count : A(0)),
-            a.nans + b.nans};
-  }
-  template <class T, class A>
-  static __device__ void finish(const dev::Peak<A>& p, double, long long output, T* out,
-                                A* second) {
-    out[output] = dev::store<T>(p.nans > A(0) ? A(dev::nan()) : p.maximum);
-    second[output] = p.nans > A(0) ? p.nans : p.count;
-  }
-};
-
-// share = g / count: what each of an output's maxima gets, rounded.
-template <class T, int V>
-__global__ void __launch_bounds__(dev::kThreads)
-    amax_share(const __grid_constant__ flame_params::Extent extent,
-               const __grid_constant__ flame_params::Strided share,
-               const __grid_constant__ flame_params::Strided g,
-               const __grid_constant__ flame_params::Strided count) {
-  using A = dev::Acc<T>;
-  dev::for_vectors<V>(extent, [&](int, long long index, long long n) {
-    long long offset[3] = {};
-    dev::locate(extent, index, offset, share, g, count);
-    dev::Lane<T, V> up;
-    dev::Lane<A, V> sharers;
-    up.fetch_from(extent, g, offset[1], n);
-    sharers.fetch_from(extent, count, offset[2], n);
-    A p[V], q[V];
-    up.values(g, p);
-    sharers.values(count, q);
-#pragma unroll
-    for (int j = 0; j < V; ++j) p[j] /= q[j];
-    dev::put_values<T, V>(share, offset[0], p, n);
-  });
-}
-
-// gx = share at every maximum, else 0. Where there are NaNs, they are the maxima. Memory traffic:
-// numel * 2 * sizeof(T).
+// gx = g at the only maximum of an output; where there are more, g / how many at each; else 0.
+// Where there are NaNs, they are the maxima. record and maximum lie alike. Memory traffic: numel *
+// sizeof(T), twice as much where an output has more than one maximum.
 template <class T, int V>
 __global__ void __launch_bounds__(dev::kThreads)
     amax_backward(const __grid_constant__ flame_params::Extent extent,
                   const __grid_constant__ flame_params::Strided gx,
                   const __grid_constant__ flame_params::Strided x,
-                  const __grid_constant__ flame_params::Strided maximum,
-                  const __grid_constant__ flame_params::Strided share) {
-  dev::by_block<V, 1, true>(extent, [&](auto turns) {
-    dev::Lane<T, V, false> in[turns.times], top[turns.times], part[turns.times];
-    long long at[turns.times];
-    dev::for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
-      long long offset[4] = {};
-      dev::locate<V>(turns, extent, index, offset, gx, x, maximum, share);
-      at[u] = offset[0];
-      in[u].fetch_from(turns, extent, x, offset[1], n);
-      top[u].fetch_from(turns, extent, maximum, offset[2], n);
-      part[u].fetch_from(turns, extent, share, offset[3], n);
-    });
-    dev::for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
-      if constexpr (sizeof(T) == 2 && V > 1) {
-        // Two elements by each instruction: unpacked they would take longer than their bytes.
-        dev::Packet<T, V> out;
-#pragma unroll
-        for (int i = 0; i < V / 2; ++i)
-          out.raw.v[i] = part[u].word(i) & dev::equal_or_nan<T>(in[u].word(i), top[u].word(i));
-        dev::write<T, V>(dev::address<T>(gx, at[u]), out, n);
-      } else {
-        dev::Acc<T> value[V], most[V], out[V];
-        in[u].values(x, value);
-        top[u].values(maximum, most);
-        part[u].values(share, out);
-#pragma unroll
-        for (int j = 0; j < V; ++j)
-          out[j] = value[j] == most[j] || value[j] != value[j] ? out[j] : dev::Acc<T>(0);
-        dev::put_values<T, V>(gx, at[u], out, n);
-      }
-    });
+                  const __grid_constant__ flame_params::Strided record,
+                  const __grid_constant__ flame_params::Strided g,
+                  const __grid_constant__ flame_params::Strided maximum) {
+  dev::by_block<V, dev::kPeakUnroll, true>(extent, [&](auto turns) {
+    if (V > 1 && turns.splats(extent, record))
+      dev::amax_gradient<T, V, (V > 1)>(turns, extent, gx, x, record, g, maximum);
+    else
+      dev::amax_gradient<T, V, false>(turns, extent, gx, x, record, g, maximum);
   });
 }
 
@@ -190,15 +97,7 @@ EXPORT_REDUCE_AT_ONCE(Max)
 EXPORT_REDUCE(MaxAndCount)
 EXPORT_REDUCE_VECTORS(MaxAndCount)
 
-// V: 16 bytes of T, in amax_share of the accumulator, its widest operand.
-DEV_EXPORT(amax_share<float, 4>)
-DEV_EXPORT(amax_share<float, 1>)
-DEV_EXPORT(amax_share<double, 2>)
-DEV_EXPORT(amax_share<double, 1>)
-DEV_EXPORT(amax_share<__half, 4>)
-DEV_EXPORT(amax_share<__half, 1>)
-DEV_EXPORT(amax_share<__nv_bfloat16, 4>)
-DEV_EXPORT(amax_share<__nv_bfloat16, 1>)
+// V: 16 bytes of T.
 DEV_EXPORT(amax_backward<float, 4>)
 DEV_EXPORT(amax_backward<float, 1>)
 DEV_EXPORT(amax_backward<double, 2>)

@@ -11,7 +11,8 @@
 // Operands: one or two streams, read as vectors where all are contiguous there, and (kOwn) a third
 // that has one element for each output. An Op states kStreams, kOwn, State<A> (what a lane
 // carries), start(), fold(state, first[, second][, own, numbers]), combine(a, b) and finish(state,
-// divisor, output, out, second result); kEach and each() where there is a result for each term too.
+// divisor, output, out, second result); kEach and each() where there is a result for each term too;
+// kWhere where it matters which term is which.
 #pragma once
 #include "reduce_walk.cuh"
 
@@ -159,7 +160,14 @@ __device__ __forceinline__ void reduce_block(const Reduction& r, T* out, void* p
   State* const parts = static_cast<State*>(partial);
   const State start = Op::template start<Acc<T>>();
   const auto finish = [&](long long output, const State& state) {
-    Op::finish(state, r.divisor, output, out, second);
+    if constexpr (Op::kWhere) {
+      const auto place = [&] {
+        return place_of_term<V, Lane::kPlain>(r, columns, output, state.where);
+      };
+      Op::finish(state, place, output, out, second);
+    } else {
+      Op::finish(state, r.divisor, output, out, second);
+    }
   };
   if (columns) {
     finish_columns<Op>(r, walk.acc, start, first_group * V, parts, tickets, finish);

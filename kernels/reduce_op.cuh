@@ -36,6 +36,9 @@ struct Plain {
   // Whether there is a result for each term too, each(first, second, own, numbers); in launches of
   // vectors only.
   static constexpr bool kEach = false;
+  // Whether fold(state, first, which) is told which step or term it folds, State::where takes it,
+  // and finish(state, place, ...) may ask place() where term `where` lies in the first operand.
+  static constexpr bool kWhere = false;
   static constexpr int kLoads = kInFlight;
   template <class T, class A>
   static __device__ void finish(A state, double divisor, long long output, T* out, A*) {

@@ -1,40 +1,10 @@
 // What a reduction's threads do on their own: which elements they take, and what they carry. See
 // reduce.cuh.
 #pragma once
-#include "elementwise.cuh"
 #include "reduce_op.cuh"
+#include "reduce_place.cuh"
 
 namespace dev {
-
-using flame_params::ReduceOperand;
-using flame_params::Reduction;
-
-// Step / (the inner one of two dims' steps), where the outer dim has more than one step.
-__device__ __forceinline__ unsigned outer_step(const Extent& extent, long long step) {
-  return (unsigned)((unsigned long long)(unsigned)step * extent.factor[1] >> extent.shift[1]);
-}
-
-// Adds to offset[k] where step `index` of operand k < kOperands lies, by its kept or its reduced
-// strides. kPlain: see Walk.
-template <bool kKept, int kOperands, bool kPlain>
-__device__ __forceinline__ void locate_in(const Reduction& r, long long index, long long* offset) {
-  const Extent& extent = kKept ? r.kept : r.reduced;
-  const auto go = [&](int d, long long at) {
-#pragma unroll
-    for (int k = 0; k < kOperands; ++k)
-      offset[k] += at * (kKept ? r.in[k].kept[d] : r.in[k].reduced[d]);
-  };
-  if constexpr (kPlain) {
-    go(0, outer_step(extent, index));
-    go(1, index);
-  } else {
-    for (int d = extent.rank - 1; index != 0; --d) {
-      const long long outer = d > 0 ? quotient(extent, d, index) : 0;
-      go(d, index - outer * extent.size[d]);
-      index = outer;
-    }
-  }
-}
 
 // An element of the second stream as a value; a mask's is 1 or 0.
 template <class A, class T, int V>
@@ -104,8 +74,11 @@ struct Walk {
     else
       return A(0);
   }
-  __device__ __forceinline__ void fold(State& state, A first, A second, int j) const {
-    if constexpr (Op::kOwn)
+  __device__ __forceinline__ void fold(State& state, A first, A second, int j,
+                                       unsigned which) const {
+    if constexpr (Op::kWhere)
+      Op::fold(state, first, which);
+    else if constexpr (Op::kOwn)
       Op::fold(state, first, second, own_of(j), r.numbers);
     else if constexpr (kStreams > 1)
       Op::fold(state, first, second);
@@ -133,7 +106,7 @@ struct Walk {
     using Words = Vec<unsigned, 4>;
     store16(static_cast<T*>(r.each) + at.offset[0], __builtin_bit_cast(Words, packet.raw));
   }
-  __device__ __forceinline__ void fold_step(const Step& step) {
+  __device__ __forceinline__ void fold_step(const Step& step, long long number) {
     if constexpr (kPairs) {
 #pragma unroll
       for (int i = 0; i < V / 2; ++i)
@@ -143,7 +116,7 @@ struct Walk {
       for (int j = 0; j < V; ++j) {
         A second = A(0);
         if constexpr (kStreams > 1) second = second_value<A>(step.second, j);
-        fold(acc[j], step.first.value(j), second, j);
+        fold(acc[j], step.first.value(j), second, j, (unsigned)number);
       }
     }
   }
@@ -180,10 +153,11 @@ struct Walk {
   template <int kCount>
   __device__ __forceinline__ void round(Cursor& cursor, int stride) {
     Step steps[kCount];
+    const long long first = cursor.step;
 #pragma unroll
     for (int u = 0; u < kCount; ++u) load_step(steps[u], next(cursor, stride));
 #pragma unroll
-    for (int u = 0; u < kCount; ++u) fold_step(steps[u]);
+    for (int u = 0; u < kCount; ++u) fold_step(steps[u], first + u * stride);
   }
   __device__ __forceinline__ Cursor cursor_at(long long step) const {
     Cursor cursor;
@@ -243,7 +217,7 @@ struct Walk {
         read<Second, V>(arrived.second, reinterpret_cast<const Second*>(ring + from), V);
         advance(from);
       }
-      fold_step(arrived);
+      fold_step(arrived, i);
       if constexpr (Op::kEach) put_each(arrived, next(behind, stride));
       i += stride;
     }
@@ -260,11 +234,15 @@ struct Walk {
         second = second_value<A>(one, 0);
       }
       const A first = load(static_cast<const T*>(r.in[0].data)[place.offset[0] + j]);
-      fold(acc[0], first, second, 0);
+      fold(acc[0], first, second, 0, unsigned(step * V + j));
       if constexpr (Op::kEach)
         static_cast<T*>(r.each)[place.offset[0] + j] =
             store<T>(Op::each(first, second, own_of(0), r.numbers));
     }
+  }
+  __device__ __forceinline__ void steps_to_terms() {
+#pragma unroll
+    for (int j = 0; j < V; ++j) acc[j].where = acc[j].where * V + j;
   }
   // Steps first, first + stride, ... of `steps`; in rows the last of all may be an incomplete
   // vector, which is for whoever has `first` 0.
@@ -280,6 +258,8 @@ struct Walk {
       steps_through_ring(first, stride, whole);
     else
       whole_steps(first, stride, whole);
+    if constexpr (Op::kWhere && V > 1)
+      if (!by_columns<form>(r)) steps_to_terms();
     if constexpr (V > 1)
       if (whole < steps && first == 0) tail(whole, int(r.reduced.numel - whole * V));
     finish_pairs();
@@ -287,7 +267,7 @@ struct Walk {
   __device__ __forceinline__ void finish_pairs() {
     if constexpr (kPairs) {
 #pragma unroll
-      for (int j = 0; j < V; ++j) fold(acc[j], widen<T>(pairs[j / 2], j % 2), A(0), j);
+      for (int j = 0; j < V; ++j) fold(acc[j], widen<T>(pairs[j / 2], j % 2), A(0), j, 0);
     }
   }
 };

@@ -66,6 +66,8 @@ std::vector<Situation> situations() {
       {"scalar_dim", {}, {{"dim", IntList{0}}}, false},
       {"one", {1}, {{"dim", IntList{0}}}, false},
       {"long_row", {2, 1025}, {{"dim", IntList{1}}}},
+      // More dims than two, kept and reduced ones.
+      {"three_and_two_dims", {3, 2, 5, 4, 7}, {{"dim", IntList{0, 2, 4}}}},
       {"no_rows", {0, 3}, {{"dim", IntList{1}}}},
       {"warp", {5, 32}, {{"dim", IntList{1}}}, false},
       {"long_column", {4097, 3}, {{"dim", IntList{0}}}, false},
@@ -105,6 +107,58 @@ std::vector<Case> sum_like_cases(bool empty_is_zero) {
   return cases;
 }
 
+// Small values of both signs, and `peak` at these places, row-major.
+InputSpec with_peaks(Shape shape, std::vector<std::size_t> places, double peak = 9) {
+  std::vector<double> values(static_cast<std::size_t>(numel(shape)));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = double(i * 7 % 13) - 6;
+  for (std::size_t at : places) values[at] = peak;
+  return explicit_values(std::move(shape), std::move(values));
+}
+// One peak in even columns and two in odd ones, each at other rows.
+InputSpec with_peaks_in_columns(std::size_t rows, std::size_t columns) {
+  std::vector<std::size_t> places;
+  for (std::size_t c = 0; c < columns; ++c) {
+    places.push_back(c * 7 % rows * columns + c);
+    if (c % 2 == 1) places.push_back((c * 11 + rows / 2) % rows * columns + c);
+  }
+  return with_peaks({std::int64_t(rows), std::int64_t(columns)}, places);
+}
+
+// Maxima wherever what reduces may lose sight of one: in one vector, lane, warp, split or in two of
+// them, in what fills no vector; and values that no comparison finds larger.
+std::vector<Case> amax_peaks() {
+  const Attrs rows{{"dim", IntList{1}}}, columns{{"dim", IntList{0}}};
+  const auto row = [](std::size_t r, std::size_t at) { return r * 1032 + at; };
+  return {
+      pinned({"peaks_in_rows",
+              {with_peaks({7, 1032}, {row(0, 0), row(0, 1031), row(1, 9), row(1, 10), row(2, 5),
+                                      row(2, 133), row(2, 261), row(3, 1031), row(4, 77), row(5, 3),
+                                      row(5, 8), row(6, 511), row(6, 512)})},
+              rows}),
+      pinned({"peak_in_the_tail", {with_peaks({1031}, {1030})}, {}}),
+      pinned({"peaks_at_both_ends", {with_peaks({1031}, {0, 1030})}, {}}),
+      pinned({"peaks_in_the_tail", {with_peaks({1031}, {1028, 1029})}, {}}),
+      pinned({"peaks_in_columns", {with_peaks_in_columns(70, 64)}, columns}),
+      pinned({"peaks_in_odd_columns", {with_peaks_in_columns(61, 37)}, columns}),
+      pinned({"peaks_in_channels",
+              {with_peaks({5, 6, 48}, {0, 6 * 48, 60, 70, 100, 4 * 6 * 48 + 5 * 48 + 47})},
+              {{"dim", IntList{0, 2}}}}),
+      pinned({"peaks_in_three_dims",
+              {with_peaks({3, 2, 5, 4, 7}, {3, 30, 31, 100, 700})},
+              {{"dim", IntList{0, 2, 4}}}}),
+      only_full(pinned({"peaks_in_splits", {with_peaks({70001}, {11, 60007})}, {}})),
+      only_full(pinned({"peak_in_a_split", {with_peaks({70001}, {60007})}, {}})),
+      only_full(pinned({"peaks_in_split_columns", {with_peaks_in_columns(4100, 16)}, columns})),
+      pinned({"only_minus_infinity", {explicit_values({3, 40}, {-kInf})}, rows}),
+      pinned({"one_minus_infinity", {explicit_values({9, 1}, {-kInf, 1, 2})}, rows}),
+      pinned({"above_minus_infinity", {with_peaks({40}, {17}, kInf)}, {}}),
+      pinned({"infinite_ties", {with_peaks({3, 264}, {5, 100, 270, 700}, kInf)}, rows}),
+      // NaNs are the maxima where there are any.
+      pinned({"not_a_number", {with_peaks({3, 264}, {263, 264 + 8, 264 + 120, 700}, kNaN)}, rows}),
+      pinned({"not_a_number_in_columns", {with_peaks({16, 16}, {5, 60, 76, 250}, kNaN)}, columns}),
+      pinned({"not_a_number_alone", {explicit_values({2, 2}, {kNaN, kInf, kNaN, kNaN})}, rows})};
+}
+
 std::vector<Case> amax_cases() {
   std::vector<Case> cases;
   for (const Situation& s : situations()) {
@@ -129,6 +183,7 @@ std::vector<Case> amax_cases() {
                              -kInf, kInf, 1, 2, 6e-8, 0,    -6e-8, -1, kNaN,  kNaN,  kInf,  1})},
            {{"dim", IntList{1}}}})),
       exactly({"negative", {distinct({9, 33}, -8, -1)}, {{"dim", IntList{1}}}})};
+  cases += amax_peaks();
   return cases;
 }
 

@@ -33,13 +33,14 @@ std::size_t first_max(std::span<const S> terms) {
   return best;
 }
 
-// The largest term; the gradient is shared evenly among equal ones.
+// The largest term; the gradient is shared evenly among equal ones, NaNs where there are any.
 template <class S>
 S max_of(std::span<const S> terms) {
   const S& largest = terms[first_max(terms)];
+  const bool nan = std::isnan(value_of(largest));
   std::vector<S> equal;
   for (const S& x : terms)
-    if (value_of(x) == value_of(largest)) equal.push_back(x);
+    if (nan ? std::isnan(value_of(x)) : value_of(x) == value_of(largest)) equal.push_back(x);
   if (equal.size() < 2) return largest;
   return with_value(mean_of<S>(equal), value_of(largest));
 }

@@ -51,6 +51,12 @@ TEST_F(WorkloadTest, WhatIsComputedIsReadAndWrittenOnce) {
   EXPECT_EQ(both.traffic().passes, 2);
 }
 
+TEST_F(WorkloadTest, WhatIsOnlyReadInPartsIsNotClaimed) {
+  const Workload w(device_, item_of("amax", {{"dim", IntList{1}}}, Direction::kBackward));
+  EXPECT_EQ(w.traffic().read, kBytes / 32) << "the gradient";
+  EXPECT_EQ(w.traffic().written, kBytes);
+}
+
 TEST_F(WorkloadTest, APeersViewsAreNotWrittenEither) {
   const Workload w(device_, item_of("exp", {}, Direction::kBackward));
   EXPECT_EQ(w.traffic_of({}).bytes(), 3 * kBytes) << "who says nothing has written everything";

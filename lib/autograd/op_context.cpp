@@ -19,13 +19,13 @@ bool OpContext::needs_any_grad() const {
   return std::find(needs_grad_.begin(), needs_grad_.end(), true) != needs_grad_.end();
 }
 
-void OpContext::save(const Tensor& tensor) {
+void OpContext::save(const Tensor& tensor, Reads reads) {
   if (!tensor.defined()) {
     saved_.push_back({});
     return;
   }
   // An alias without grad_fn: a node that kept its own output would keep itself alive.
-  saved_.push_back({tensor.detach(), tensor.version()});
+  saved_.push_back({tensor.detach(), tensor.version(), reads});
 }
 
 const Tensor& BackwardContext::saved(std::size_t i) const {

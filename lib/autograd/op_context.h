@@ -9,10 +9,14 @@
 
 namespace flame {
 
+// Whether backward reads all of a tensor that was kept for it, or only parts that values ask for.
+enum class Reads : unsigned char { kAll, kParts };
+
 // A tensor kept for backward: an alias outside the graph, and the version it had.
 struct SavedTensor {
   Tensor tensor;
   std::int64_t version = 0;
+  Reads reads = Reads::kAll;
 };
 
 // Both contexts refer to what they are made of: it must outlive them.
@@ -32,8 +36,9 @@ class OpContext {
   // Whether backward will want the gradient of input i; of any input.
   bool needs_grad(std::size_t i) const { return i < needs_grad_.size() && needs_grad_[i]; }
   bool needs_any_grad() const;
-  // Keeps a tensor (an input, an output or a temporary) for backward, in call order.
-  void save(const Tensor& tensor);
+  // Keeps a tensor (an input, an output or a temporary) for backward, in call order. What is read
+  // in parts counts for nothing where traffic is counted: no rate may claim bytes that stayed put.
+  void save(const Tensor& tensor, Reads reads = Reads::kAll);
   std::vector<SavedTensor> take_saved() { return std::move(saved_); }
 
  private:

@@ -80,7 +80,8 @@ bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std
   for (std::size_t k = 0; k < operands.size(); ++k) {
     const Tensor& t = operands[k].tensor();
     if (!t.defined() || inner.strides[k] == 0) continue;
-    const std::int64_t bytes = width * static_cast<std::int64_t>(size_of(t.dtype()));
+    const std::int64_t bytes =
+        std::min(kAccess, width * static_cast<std::int64_t>(size_of(t.dtype())));
     if (inner.strides[k] != 1 || reinterpret_cast<std::uintptr_t>(t.data()) % bytes != 0)
       return false;
     for (std::size_t d = 0; d + 1 < dims.count; ++d)
@@ -146,15 +147,16 @@ void set_divisors(flame_params::Extent& extent) {
   }
 }
 
-Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given) {
+Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given, std::size_t element) {
   const std::span<const LoopOperand> operands(given.begin(), given.size());
   check<ValueError>(operands.size() <= kMaxOperands, "make_loop: ", operands.size(),
                     " operands are more than ", kMaxOperands);
   Loop loop;
   loop.extent.numel = numel(shape);
-  std::size_t widest = 1;
+  std::size_t widest = std::max<std::size_t>(element, 1);
   for (const LoopOperand& operand : operands)
-    if (operand.tensor().defined()) widest = std::max(widest, size_of(operand.tensor().dtype()));
+    if (element == 0 && operand.tensor().defined())
+      widest = std::max(widest, size_of(operand.tensor().dtype()));
   Dims dims = merged_dims(shape, operands);
   const std::int64_t width = kAccess / static_cast<std::int64_t>(widest);
   if (width > 1 && allows_vectors(dims, operands, width)) {

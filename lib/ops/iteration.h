@@ -47,8 +47,9 @@ struct Loop {
 };
 
 // An iteration over `shape`; operand 0 decides in which order. Vectors are 16 bytes of the widest
-// operand.
-Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands);
+// operand, or of elements of `element` bytes where wider operands are read by several accesses.
+Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> operands,
+               std::size_t element = 0);
 
 // How kernels divide 31-bit numbers by one: n / size is n * factor >> shift.
 struct Divisor {

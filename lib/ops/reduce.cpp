@@ -169,7 +169,8 @@ OpDef sum_def_of(std::string_view op_name) {
 
 // -- amax
 
-constexpr int kPeak = 3;  // accumulators of dev::Peak
+constexpr int kPeak = 4;             // accumulators of dev::Peak
+constexpr unsigned kPeakUnroll = 2;  // dev::kPeakUnroll of kernels/reduce.cu
 
 std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
@@ -180,7 +181,9 @@ std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
   return {{in[0].dtype, dims.out}};
 }
 
-// Where a gradient will be asked for, the same pass counts how many elements share each maximum.
+// Where a gradient will be asked for, the same pass makes a record of each output's maxima: how
+// many there are, or where the only one lies in the input's memory (dev::Record of
+// kernels/reduce.cu).
 std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
                                  const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape(), attrs);
@@ -190,15 +193,17 @@ std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
                 out.dtype(), in[0].shape(), dims.kept, {in[0]});
     return {out};
   }
-  const Tensor count = context.temporary(out.shape(), accumulator(out.dtype()));
+  const Tensor record = context.temporary(out.shape(), accumulator(out.dtype()));
   reduce_into(out,
               {.file = "reduce.cu",
                .op = "MaxAndCount",
                .vectors = true,
                .state = kPeak,
-               .second = count.data()},
+               .second = record.data()},
               out.dtype(), in[0].shape(), dims.kept, {in[0]});
-  for (const Tensor& saved : {in[0], out, count}) context.save(saved);
+  context.save(in[0], Reads::kParts);  // of outputs that have more than one maximum
+  context.save(out, Reads::kParts);
+  context.save(record);
   return {out};
 }
 
@@ -207,17 +212,14 @@ std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tens
   const Tensor x = context.saved(0);
   const Dims dims = dims_of("amax", x.shape(), attrs);
   const Tensor maximum = aligned_view(context.saved(1), dims);
-  const Tensor count = aligned_view(context.saved(2), dims);
+  const Tensor record = aligned_view(context.saved(2), dims);
   const Tensor g = aligned_view(grads[0], dims);
-  const Tensor share = context.temporary(dims.aligned, x.dtype());
   Tensor gx = context.make_gradient(0);
-  if (gx.numel() == 0) return {gx};
-  const Loop outputs = make_loop(share.shape(), {share, g, count});
-  launch(context.device(), {"reduce.cu", expression("amax_share", x.dtype(), outputs.vector)},
-         outputs.grid(), outputs.block(), 0, outputs.extent, outputs[0], outputs[1], outputs[2]);
-  const Loop loop = make_loop(x.shape(), {gx, x, maximum, share});
+  const Loop loop = make_loop(x.shape(), {gx, x, record, g, maximum}, size_of(x.dtype()));
+  if (loop.empty()) return {gx};
   launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
-         loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
+         loop.grid(kPeakUnroll), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3],
+         loop[4]);
   return {gx};
 }
 
@@ -243,17 +245,12 @@ const OpDef& amax_def() {
       .backward = amax_backward,
       .cost = [](Descs in, const Attrs& attrs) { return cost_of(in[0], amax_infer(in, attrs)[0]); },
       .kernels = {"reduce*<Max,*>", "reduce*<MaxAndCount,*>"},
-      .backward_kernels = {"amax_share<*>", "amax_backward<*>"},
+      .backward_kernels = {"amax_backward<*>"},
       .workspace =
           [](Descs in, const Attrs& attrs) {
             const Dims dims = dims_of("amax", in[0].shape, attrs);
             return numel(dims.out) * static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))) +
                    reduce_workspace(in[0].dtype, in[0].shape, dims.kept, true, kPeak);
-          },
-      .backward_workspace =
-          [](Descs in, const Attrs& attrs) {
-            return numel(dims_of("amax", in[0].shape, attrs).out) *
-                   static_cast<std::int64_t>(size_of(in[0].dtype));
           },
   };
   return def;
