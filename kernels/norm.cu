@@ -223,6 +223,7 @@ __global__ void __launch_bounds__(1024)
   const long long first = blockIdx.x % column_blocks * kSide;
   T* out = which == 0 ? dw : db;
   if (!out) return;
+  dev::await_launch_before();
   A sum = 0;
   if (first + threadIdx.x < cols) {
     const A* from = partial + which * chunks * cols + first + threadIdx.x;

@@ -187,6 +187,7 @@ __global__ void __launch_bounds__((dev::kFusedThreads<kItems, T>), 1)
             dev::Piece<T>::of(out);
     }
   }
+  dev::let_next_launch_start();  // layer_norm_affine_finish awaits the end of this one
   if (!partial) return;
   A* to = partial + (long long)blockIdx.x * cols;
 #pragma unroll

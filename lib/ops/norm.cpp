@@ -170,9 +170,9 @@ std::int64_t chunk_rows(std::int64_t rows) {
 
 void finish_affine(const Device& device, const Tensor& partial, const Tensor& dw, const Tensor& db,
                    long long chunks, long long cols, DType t) {
-  launch(device, norm_kernel(expression("layer_norm_affine_finish", t)),
-         {static_cast<unsigned>(2 * ceil_div(cols, 32))}, {32, 32}, 0, partial.data(),
-         data_or_null(dw), data_or_null(db), chunks, cols);
+  launch_early(device, norm_kernel(expression("layer_norm_affine_finish", t)),
+               {static_cast<unsigned>(2 * ceil_div(cols, 32))}, {32, 32}, 0, partial.data(),
+               data_or_null(dw), data_or_null(db), chunks, cols);
 }
 
 void affine_gradients(BackwardContext& context, const Tensor& x, const Tensor& g,
