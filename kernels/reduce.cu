@@ -49,12 +49,24 @@ __global__ void __launch_bounds__(dev::kThreads)
                   const __grid_constant__ flame_params::Strided record,
                   const __grid_constant__ flame_params::Strided g,
                   const __grid_constant__ flame_params::Strided maximum) {
+  constexpr bool kRow = V > 1;
+  const bool row = kRow && dev::Turns<dev::Way::kAny, 1>::splats(extent, record);
+  const long long first = (long long)blockIdx.x * (dev::kThreads * dev::kPeakUnroll) + threadIdx.x;
+  unsigned left = 0;
   dev::by_block<V, dev::kPeakUnroll, true>(extent, [&](auto turns) {
-    if (V > 1 && turns.splats(extent, record))
-      dev::amax_gradient<T, V, (V > 1)>(turns, extent, gx, x, record, g, maximum);
-    else
-      dev::amax_gradient<T, V, false>(turns, extent, gx, x, record, g, maximum);
+    const int u = int(turns.first - first) / dev::kThreads;
+    left |= (row ? dev::clear_peakless<T, V, kRow>(turns, extent, gx, x, record)
+                 : dev::clear_peakless<T, V, false>(turns, extent, gx, x, record))
+            << u;
   });
+#pragma unroll 1
+  for (long long index = first; left != 0; left >>= 1, index += dev::kThreads) {
+    if ((left & 1u) == 0) continue;
+    if (row)
+      dev::give_to_peaks<T, V, kRow>(extent, index, gx, x, record, g, maximum);
+    else
+      dev::give_to_peaks<T, V, false>(extent, index, gx, x, record, g, maximum);
+  }
 }
 
 EXPORT_REDUCE(Sum)
