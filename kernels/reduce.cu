@@ -32,9 +32,19 @@ struct Max : dev::Plain {
     out[output] = dev::store<T>(state);
   }
   // Two elements of a half type at once: unpacking them would cost more than the comparison.
+  static constexpr bool kPairs = true;
+  using Pair = unsigned;
   template <class T>
-  static __device__ unsigned fold_pair(unsigned maxima, unsigned x) {
-    return dev::as_word(__hmax2_nan(dev::as_pair<T>(maxima), dev::as_pair<T>(x)));
+  static __device__ Pair start_pair() {
+    return dev::round_pair<T>(-dev::inf(), -dev::inf());
+  }
+  template <class T>
+  static __device__ void fold_pair(Pair& maxima, unsigned x, unsigned) {
+    maxima = dev::as_word(__hmax2_nan(dev::as_pair<T>(maxima), dev::as_pair<T>(x)));
+  }
+  template <class T>
+  static __device__ float of_pair(Pair maxima, int half) {
+    return dev::widen<T>(maxima, half);
   }
 };
 
