@@ -1,6 +1,7 @@
 // An output's maxima for who needs their gradient: the largest element, how many share it, and
 // where the only one lies.
 #pragma once
+#include "ptx.cuh"
 #include "reduce_walk.cuh"
 
 namespace dev {
@@ -67,6 +68,36 @@ struct MaxAndCount : dev::Plain {
     const A top = a.maximum > b.maximum ? a.maximum : b.maximum;
     const A of_a = a.maximum == top ? a.count : A(0), of_b = b.maximum == top ? b.count : A(0);
     return {top, of_a + of_b, a.nans + b.nans, of_a > A(0) ? a.where : b.where};
+  }
+  // A half of each word is one element's. where: the number of a step. 3.5 instructions an element
+  // instead of 9. A NaN stays the maximum, so that no other NaN is counted.
+  struct Pair {
+    unsigned maximum, count, where;
+  };
+  static constexpr bool kPairs = true;
+  static constexpr int kPairSteps = 65535;
+  template <class T>
+  static __device__ Pair start_pair() {
+    return {dev::round_pair<T>(-dev::inf(), -dev::inf()), 0, 0};
+  }
+  template <class T>
+  static __device__ void fold_pair(Pair& p, unsigned x, unsigned which) {
+    const unsigned maximum = dev::larger_or_nan_pair(p.maximum, x, T());
+    const unsigned stays = dev::equal_pair(p.maximum, maximum, T());
+    const unsigned equal = dev::equal_pair(x, maximum, T());
+    p.maximum = maximum;
+    p.count = (p.count & stays) + (equal & 0x10001u);
+    p.where = (p.where & ~equal) | (which & equal);
+  }
+  template <class T>
+  static __device__ bool asks_again(const Pair& p) {
+    return dev::equal_pair(p.maximum, p.maximum, T()) != 0xffffffffu;
+  }
+  template <class T>
+  static __device__ dev::Peak<float> of_pair(const Pair& p, int half) {
+    const int shift = 16 * half;
+    return {dev::widen<T>(p.maximum, half), float(p.count >> shift & 0xffffu), 0,
+            p.where >> shift & 0xffffu};
   }
   template <class T, class A, class Place>
   static __device__ void finish(const dev::Peak<A>& p, Place place, long long output, T* out,

@@ -39,6 +39,9 @@ struct PeakVector {
   using PerOutput = Lane<T, kOutputs, false>;
   Packet<Number, kOutputs> record;
 
+  __device__ __forceinline__ void read_record(const Strided& from, long long offset, long long n) {
+    read<Number, kOutputs>(record, address<Number>(from, offset), n);
+  }
   __device__ __forceinline__ Number record_of(int j) const { return record.raw.v[kRow ? 0 : j]; }
   // Whether an output has several maxima, or its only one lies too far off.
   __device__ __forceinline__ bool seeks() const {
@@ -141,12 +144,12 @@ struct PeakVector {
   }
 };
 
-// The vectors of `turns`. Most hold no maximum, and are written without a look at anything else.
+// Writes zeros where a vector of `turns` holds no maximum, which its record tells: these are most.
+// Gives those that are left, a bit each.
 template <class T, int V, bool kRow, class Turns>
-__device__ __forceinline__ void amax_gradient(const Turns& turns, const Extent& extent,
-                                              const Strided& gx, const Strided& x,
-                                              const Strided& record, const Strided& g,
-                                              const Strided& maximum) {
+__device__ __forceinline__ unsigned clear_peakless(const Turns& turns, const Extent& extent,
+                                                   const Strided& gx, const Strided& x,
+                                                   const Strided& record) {
   using Vector = PeakVector<T, V, kRow>;
   using Number = typename Vector::Number;
   // Of rows, 31 bits hold every offset.
@@ -157,29 +160,51 @@ __device__ __forceinline__ void amax_gradient(const Turns& turns, const Extent& 
   for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
     for (long long& k : offset[u]) k = 0;
     locate<V>(turns, extent, index, offset[u], gx, x, record);
-    read<Number, Vector::kOutputs>(vector[u].record, address<Number>(record, offset[u][2]), n);
+    vector[u].read_record(record, offset[u][2], n);
   });
   const Offset step = Turns::splats(extent, x) ? 0 : 1;
-  for_vectors<V>(extent, turns, [&](int u, long long index, long long n) {
-    const typename Vector::template Place<Offset> place = {Offset(offset[u][1]), step};
-    const bool seeks = vector[u].seeks();
-    Packet<T, V> out;
-    out.clear();
-    if (seeks || vector[u].has_only(place)) {
-      typename Vector::PerOutput up, top;
-      long long of_g[1] = {};
-      locate<V>(turns, extent, index, of_g, g);
-      up.fetch_from(turns, extent, g, of_g[0], n);
-      if (seeks) {
-        Packet<T, V> in;
-        read_strided<T, V>(turns, in, extent, x, offset[u][1], n);
-        top.fetch_from(turns, extent, maximum, offset[u][2], n);
-        out = vector[u].sought(place, up, in, top);
-      } else {
-        out = vector[u].found(place, up);
-      }
+  unsigned left = 0;
+  for_vectors<V>(extent, turns, [&](int u, long long, long long n) {
+    if (vector[u].seeks() ||
+        vector[u].has_only(typename Vector::template Place<Offset>{Offset(offset[u][1]), step})) {
+      left |= 1u << u;
+    } else {
+      Packet<T, V> zeros;
+      zeros.clear();
+      write<T, V>(address<T>(gx, offset[u][0]), zeros, n);
     }
-    write<T, V>(address<T>(gx, offset[u][0]), out, n);
   });
+  return left;
 }
+
+// One of the others.
+template <class T, int V, bool kRow>
+__device__ __forceinline__ void give_to_peaks(const Extent& extent, long long index,
+                                              const Strided& gx, const Strided& x,
+                                              const Strided& record, const Strided& g,
+                                              const Strided& maximum) {
+  using Vector = PeakVector<T, V, kRow>;
+  using Offset = unsigned long long;
+  const Turns<Way::kAny, 1> turns = {index};
+  const long long n = extent.numel - index * V;
+  long long offset[4] = {};
+  locate(extent, index, offset, gx, x, record, g);
+  Vector vector;
+  typename Vector::PerOutput up, top;
+  vector.read_record(record, offset[2], n);
+  up.fetch_from(turns, extent, g, offset[3], n);
+  const typename Vector::template Place<Offset> place = {Offset(offset[1]),
+                                                         turns.splats(extent, x) ? 0u : 1u};
+  Packet<T, V> out;
+  if (vector.seeks()) {
+    Packet<T, V> in;
+    read_strided<T, V>(turns, in, extent, x, offset[1], n);
+    top.fetch_from(turns, extent, maximum, offset[2], n);
+    out = vector.sought(place, up, in, top);
+  } else {
+    out = vector.found(place, up);
+  }
+  write<T, V>(address<T>(gx, offset[0]), out, n);
+}
+
 }  // namespace dev

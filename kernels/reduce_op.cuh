@@ -16,14 +16,6 @@ __device__ constexpr int at_once() {
   return sizeof(T) == 2 ? 4 : 8;
 }
 
-// Which of the two shapes a launch has, where its kernel is not for either. kRowsAtOnce: rows of
-// which a lane has all its vectors in registers at a time.
-enum class Form { kRows, kRowsAtOnce, kColumns, kEither };
-template <Form form>
-__device__ __forceinline__ bool by_columns(const flame_params::Reduction& r) {
-  return form == Form::kEither ? r.columns != 0 : form == Form::kColumns;
-}
-
 // What an Op may leave as it is: its state is one accumulator, which is the result.
 struct Plain {
   template <class A>
@@ -39,6 +31,11 @@ struct Plain {
   // Whether fold(state, first, which) is told which step or term it folds, State::where takes it,
   // and finish(state, place, ...) may ask place() where term `where` lies in the first operand.
   static constexpr bool kWhere = false;
+  // Whether it folds two elements of a half type at once: start_pair(), fold_pair(pair, word,
+  // which) and of_pair(pair, half), a State. With kWhere no more than kPairSteps times; which
+  // counts them in both halves, and asks_again(pair) is for what a pair cannot tell.
+  static constexpr bool kPairs = false;
+  using Pair = char;
   static constexpr int kLoads = kInFlight;
   template <class T, class A>
   static __device__ void finish(A state, double divisor, long long output, T* out, A*) {

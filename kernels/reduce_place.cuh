@@ -1,4 +1,4 @@
-// Where the terms of a reduction lie. See reduce.cuh.
+// Where the terms of a reduction lie, and as what. See reduce.cuh.
 #pragma once
 #include "elementwise.cuh"
 
@@ -44,6 +44,23 @@ __device__ __forceinline__ long long place_of_term(const Reduction& r, bool colu
   locate_in<true, 1, kPlain>(r, columns ? output / V : output, offset);
   locate_in<false, 1, kPlain>(r, columns ? term : term / V, offset);
   return offset[0] + (columns ? output : term) % V;
+}
+
+// An element of the second stream as a value; a mask's is 1 or 0.
+template <class A, class T, int V>
+__device__ __forceinline__ A second_value(const Packet<T, V>& packet, int j) {
+  if constexpr (sizeof(T) == 1)
+    return packet.get(j) != 0 ? A(1) : A(0);
+  else
+    return packet.value(j);
+}
+
+// Which of the two shapes a launch has, where its kernel is not for either. kRowsAtOnce: rows of
+// which a lane has all its vectors in registers at a time.
+enum class Form { kRows, kRowsAtOnce, kColumns, kEither };
+template <Form form>
+__device__ __forceinline__ bool by_columns(const Reduction& r) {
+  return form == Form::kEither ? r.columns != 0 : form == Form::kColumns;
 }
 
 }  // namespace dev

@@ -6,15 +6,6 @@
 
 namespace dev {
 
-// An element of the second stream as a value; a mask's is 1 or 0.
-template <class A, class T, int V>
-__device__ __forceinline__ A second_value(const Packet<T, V>& packet, int j) {
-  if constexpr (sizeof(T) == 1)
-    return packet.get(j) != 0 ? A(1) : A(0);
-  else
-    return packet.value(j);
-}
-
 // One thread's walk over its steps of one output, or (in columns) of V adjacent ones. kPlain: kept
 // and reduced dims are two each, with less than 2^31 steps together, or all of them in the inner
 // one (factor 0). The stride of the outer one is what its steps add to those of the inner one: an
@@ -30,13 +21,13 @@ struct Walk {
   static constexpr int kOperands = Op::kOwn ? 3 : kStreams;
   static constexpr int kLoads = Op::kLoads;
 
-  // Whether the Op folds two elements of a half type at once.
-  static constexpr bool kPairs = V > 1 && requires { Op::template fold_pair<T>(0u, 0u); }
-  &&sizeof(T) == 2;
+  // Whether two elements of a half type are folded at once.
+  static constexpr bool kPairs = Op::kPairs && V > 1 && sizeof(T) == 2;
 
   const Reduction& r;
   State acc[V];
-  unsigned pairs[kPairs ? V / 2 : 1];
+  typename Op::Pair pairs[kPairs ? V / 2 : 1];
+  unsigned folded = 0;     // steps that are in the pairs: a number in each half
   long long base[3] = {};  // of the operands, at this thread's outputs
   A own[V];                // the third operand
 
@@ -55,7 +46,7 @@ struct Walk {
     for (int j = 0; j < V; ++j) acc[j] = Op::template start<A>();
     if constexpr (kPairs) {
 #pragma unroll
-      for (int i = 0; i < V / 2; ++i) pairs[i] = round_pair<T>(acc[0], acc[0]);
+      for (int i = 0; i < V / 2; ++i) pairs[i] = Op::template start_pair<T>();
     }
     if (!there) return;
     locate_in<true, kOperands, kPlain>(r, group, base);
@@ -110,7 +101,8 @@ struct Walk {
     if constexpr (kPairs) {
 #pragma unroll
       for (int i = 0; i < V / 2; ++i)
-        pairs[i] = Op::template fold_pair<T>(pairs[i], step.first.raw.v[i]);
+        Op::template fold_pair<T>(pairs[i], step.first.raw.v[i], folded);
+      folded += 0x10001u;
     } else {
 #pragma unroll
       for (int j = 0; j < V; ++j) {
@@ -240,6 +232,30 @@ struct Walk {
             store<T>(Op::each(first, second, own_of(0), r.numbers));
     }
   }
+  // Steps i, i + stride, ... below end by pairs; one by one what their halves cannot count, or all
+  // where a pair asks for it. Both are rare.
+  __device__ __forceinline__ void steps_in_pairs(long long i, int stride, long long end) {
+    const long long first_rest = min(end, i + (long long)Op::kPairSteps * stride);
+    steps_through_ring(i, stride, first_rest);
+    bool again = false;
+#pragma unroll
+    for (int k = 0; k < V / 2; ++k) again |= Op::template asks_again<T>(pairs[k]);
+    if (!again) {
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        acc[j] = Op::template of_pair<T>(pairs[j / 2], j % 2);
+        acc[j].where = unsigned(i + (long long)acc[j].where * stride);
+      }
+      i += (long long)Op::kPairSteps * stride;
+    }
+#pragma unroll 1
+    for (; i < end; i += stride) {
+      Step step;
+      load_step(step, place_of(i));
+#pragma unroll
+      for (int j = 0; j < V; ++j) fold(acc[j], step.first.value(j), A(0), j, (unsigned)i);
+    }
+  }
   __device__ __forceinline__ void steps_to_terms() {
 #pragma unroll
     for (int j = 0; j < V; ++j) acc[j].where = acc[j].where * V + j;
@@ -254,7 +270,9 @@ struct Walk {
       return;
     }
     const long long whole = by_columns<form>(r) ? steps : min(steps, r.reduced.numel / V);
-    if constexpr (kThroughRing)
+    if constexpr (kPairs && Op::kWhere)
+      steps_in_pairs(first, stride, whole);
+    else if constexpr (kThroughRing)
       steps_through_ring(first, stride, whole);
     else
       whole_steps(first, stride, whole);
@@ -265,9 +283,10 @@ struct Walk {
     finish_pairs();
   }
   __device__ __forceinline__ void finish_pairs() {
-    if constexpr (kPairs) {
+    if constexpr (kPairs && !Op::kWhere) {
 #pragma unroll
-      for (int j = 0; j < V; ++j) fold(acc[j], widen<T>(pairs[j / 2], j % 2), A(0), j, 0);
+      for (int j = 0; j < V; ++j)
+        acc[j] = Op::combine(acc[j], Op::template of_pair<T>(pairs[j / 2], j % 2));
     }
   }
 };

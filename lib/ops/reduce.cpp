@@ -207,16 +207,36 @@ std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
   return {out};
 }
 
+// What amax_backward takes: x, and an element of the others for each output.
+struct Peaks {
+  Tensor x, maximum, record, g;
+};
+
+// By reading all of x.
+void dense_amax_gradient(const BackwardContext& context, const Tensor& gx, const Peaks& of) {
+  const DType t = of.x.dtype();
+  const Tensor share = context.temporary(of.g.shape(), t);
+  const Loop outputs = make_loop(share.shape(), {share, of.g, of.record});
+  launch(context.device(), {"reduce.cu", expression("amax_share", t, outputs.vector)},
+         outputs.grid(), outputs.block(), 0, outputs.extent, outputs[0], outputs[1], outputs[2]);
+  const Loop loop = make_loop(gx.shape(), {gx, of.x, of.maximum, share});
+  launch(context.device(), {"reduce.cu", expression("amax_backward_dense", t, loop.vector)},
+         loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
+}
+
 std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tensor> grads,
                                   const Attrs& attrs) {
   const Tensor x = context.saved(0);
   const Dims dims = dims_of("amax", x.shape(), attrs);
-  const Tensor maximum = aligned_view(context.saved(1), dims);
-  const Tensor record = aligned_view(context.saved(2), dims);
-  const Tensor g = aligned_view(grads[0], dims);
+  const Peaks of{x, aligned_view(context.saved(1), dims), aligned_view(context.saved(2), dims),
+                 aligned_view(grads[0], dims)};
   Tensor gx = context.make_gradient(0);
-  const Loop loop = make_loop(x.shape(), {gx, x, record, g, maximum}, size_of(x.dtype()));
+  const Loop loop = make_loop(x.shape(), {gx, x, of.record, of.g, of.maximum}, size_of(x.dtype()));
   if (loop.empty()) return {gx};
+  if (is_half(x.dtype()) && loop.vector > 1 && !loop.repeats(2)) {
+    dense_amax_gradient(context, gx, of);
+    return {gx};
+  }
   launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
          loop.grid(kPeakUnroll), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3],
          loop[4]);
@@ -245,12 +265,17 @@ const OpDef& amax_def() {
       .backward = amax_backward,
       .cost = [](Descs in, const Attrs& attrs) { return cost_of(in[0], amax_infer(in, attrs)[0]); },
       .kernels = {"reduce*<Max,*>", "reduce*<MaxAndCount,*>"},
-      .backward_kernels = {"amax_backward<*>"},
+      .backward_kernels = {"amax_share<*>", "amax_backward*<*>"},
       .workspace =
           [](Descs in, const Attrs& attrs) {
             const Dims dims = dims_of("amax", in[0].shape, attrs);
             return numel(dims.out) * static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))) +
                    reduce_workspace(in[0].dtype, in[0].shape, dims.kept, true, kPeak);
+          },
+      .backward_workspace =
+          [](Descs in, const Attrs& attrs) {
+            return numel(dims_of("amax", in[0].shape, attrs).out) *
+                   static_cast<std::int64_t>(size_of(in[0].dtype));
           },
   };
   return def;
