@@ -44,6 +44,10 @@ struct Record<double> {
 };
 }  // namespace dev
 
+// The larger; NaN if either is.
+__device__ __forceinline__ float larger_of(float a, float b) { return dev::larger_or_nan(a, b); }
+__device__ __forceinline__ double larger_of(double a, double b) { return a > b || a != a ? a : b; }
+
 // The maximum, and second: a Record, so that the backward need not count, and where one element is
 // the maximum need not look for it.
 struct MaxAndCount : dev::Plain {
@@ -69,35 +73,59 @@ struct MaxAndCount : dev::Plain {
     const A of_a = a.maximum == top ? a.count : A(0), of_b = b.maximum == top ? b.count : A(0);
     return {top, of_a + of_b, a.nans + b.nans, of_a > A(0) ? a.where : b.where};
   }
-  // A half of each word is one element's. where: the number of a step. 3.5 instructions an element
-  // instead of 9. A NaN stays the maximum, so that no other NaN is counted.
-  struct Pair {
+  // Without a count of NaNs: one stays the maximum, so that the others are not seen. Of half types
+  // a half of each word is one element's.
+  template <class T, bool kHalf = sizeof(T) == 2>
+  struct Brief {
+    T maximum, count;
+    unsigned where;  // the number of a step
+  };
+  template <class T>
+  struct Brief<T, true> {
     unsigned maximum, count, where;
   };
-  static constexpr bool kPairs = true;
+  static constexpr bool kBrief = true;
   static constexpr int kPairSteps = 65535;
   template <class T>
-  static __device__ Pair start_pair() {
-    return {dev::round_pair<T>(-dev::inf(), -dev::inf()), 0, 0};
+  static __device__ Brief<T> start_brief() {
+    if constexpr (sizeof(T) == 2)
+      return {dev::round_pair<T>(-dev::inf(), -dev::inf()), 0, 0};
+    else
+      return {-T(dev::inf()), 0, 0};
+  }
+  template <class T, class X>
+  static __device__ void fold_brief(Brief<T>& p, X x, unsigned which) {
+    if constexpr (sizeof(T) == 2) {
+      const unsigned maximum = dev::larger_or_nan_pair(p.maximum, x, T());
+      const unsigned stays = dev::equal_pair(p.maximum, maximum, T());
+      const unsigned equal = dev::equal_pair(x, maximum, T());
+      p.maximum = maximum;
+      p.count = (p.count & stays) + (equal & 0x10001u);
+      p.where = (p.where & ~equal) | (which & equal);
+    } else {
+      // A first -inf is no larger, but then is in step 0 if it is the only one.
+      p.count += x == p.maximum ? T(1) : T(0);
+      p.count = x > p.maximum ? T(1) : p.count;
+      p.where = x > p.maximum ? which : p.where;
+      p.maximum = larger_of(p.maximum, x);
+    }
   }
   template <class T>
-  static __device__ void fold_pair(Pair& p, unsigned x, unsigned which) {
-    const unsigned maximum = dev::larger_or_nan_pair(p.maximum, x, T());
-    const unsigned stays = dev::equal_pair(p.maximum, maximum, T());
-    const unsigned equal = dev::equal_pair(x, maximum, T());
-    p.maximum = maximum;
-    p.count = (p.count & stays) + (equal & 0x10001u);
-    p.where = (p.where & ~equal) | (which & equal);
+  static __device__ bool asks_again(const Brief<T>& p) {
+    if constexpr (sizeof(T) == 2)
+      return dev::equal_pair(p.maximum, p.maximum, T()) != 0xffffffffu;
+    else
+      return p.maximum != p.maximum;
   }
   template <class T>
-  static __device__ bool asks_again(const Pair& p) {
-    return dev::equal_pair(p.maximum, p.maximum, T()) != 0xffffffffu;
-  }
-  template <class T>
-  static __device__ dev::Peak<float> of_pair(const Pair& p, int half) {
-    const int shift = 16 * half;
-    return {dev::widen<T>(p.maximum, half), float(p.count >> shift & 0xffffu), 0,
-            p.where >> shift & 0xffffu};
+  static __device__ dev::Peak<dev::Acc<T>> of_brief(const Brief<T>& p, int half) {
+    if constexpr (sizeof(T) == 2) {
+      const int shift = 16 * half;
+      return {dev::widen<T>(p.maximum, half), float(p.count >> shift & 0xffffu), 0,
+              p.where >> shift & 0xffffu};
+    } else {
+      return {p.maximum, p.count, 0, p.where};
+    }
   }
   template <class T, class A, class Place>
   static __device__ void finish(const dev::Peak<A>& p, Place place, long long output, T* out,

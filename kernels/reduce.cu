@@ -10,10 +10,6 @@ struct Sum : dev::Summed {
   }
 };
 
-// The larger; NaN if either is.
-__device__ __forceinline__ float larger_of(float a, float b) { return dev::larger_or_nan(a, b); }
-__device__ __forceinline__ double larger_of(double a, double b) { return a > b || a != a ? a : b; }
-
 struct Max : dev::Plain {
   template <class A>
   static __device__ A start() {
@@ -32,18 +28,19 @@ struct Max : dev::Plain {
     out[output] = dev::store<T>(state);
   }
   // Two elements of a half type at once: unpacking them would cost more than the comparison.
-  static constexpr bool kPairs = true;
-  using Pair = unsigned;
+  static constexpr bool kBrief = true;
   template <class T>
-  static __device__ Pair start_pair() {
+  using Brief = unsigned;
+  template <class T>
+  static __device__ unsigned start_brief() {
     return dev::round_pair<T>(-dev::inf(), -dev::inf());
   }
   template <class T>
-  static __device__ void fold_pair(Pair& maxima, unsigned x, unsigned) {
+  static __device__ void fold_brief(unsigned& maxima, unsigned x, unsigned) {
     maxima = dev::as_word(__hmax2_nan(dev::as_pair<T>(maxima), dev::as_pair<T>(x)));
   }
   template <class T>
-  static __device__ float of_pair(Pair maxima, int half) {
+  static __device__ float of_brief(unsigned maxima, int half) {
     return dev::widen<T>(maxima, half);
   }
 };

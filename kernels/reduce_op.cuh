@@ -31,11 +31,13 @@ struct Plain {
   // Whether fold(state, first, which) is told which step or term it folds, State::where takes it,
   // and finish(state, place, ...) may ask place() where term `where` lies in the first operand.
   static constexpr bool kWhere = false;
-  // Whether it folds two elements of a half type at once: start_pair(), fold_pair(pair, word,
-  // which) and of_pair(pair, half), a State. With kWhere no more than kPairSteps times; which
-  // counts them in both halves, and asks_again(pair) is for what a pair cannot tell.
-  static constexpr bool kPairs = false;
-  using Pair = char;
+  // Whether vectors are folded into something briefer than a State: start_brief(),
+  // fold_brief(brief, what is folded, which) and of_brief(brief, half), a State. Of half types two
+  // elements at once; of others with kWhere only. Then `which` counts steps (of pairs in both
+  // halves, and no more than kPairSteps of them), and asks_again(brief) is for what is lost.
+  static constexpr bool kBrief = false;
+  template <class T>
+  using Brief = char;
   static constexpr int kLoads = kInFlight;
   template <class T, class A>
   static __device__ void finish(A state, double divisor, long long output, T* out, A*) {

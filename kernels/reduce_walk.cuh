@@ -21,13 +21,14 @@ struct Walk {
   static constexpr int kOperands = Op::kOwn ? 3 : kStreams;
   static constexpr int kLoads = Op::kLoads;
 
-  // Whether two elements of a half type are folded at once.
-  static constexpr bool kPairs = Op::kPairs && V > 1 && sizeof(T) == 2;
+  static constexpr bool kPairs = sizeof(T) == 2;  // two elements in a word
+  static constexpr bool kBrief = Op::kBrief && V > 1 && (kPairs || Op::kWhere);
+  static constexpr int kParts = kBrief ? (kPairs ? V / 2 : V) : 1;
 
   const Reduction& r;
   State acc[V];
-  typename Op::Pair pairs[kPairs ? V / 2 : 1];
-  unsigned folded = 0;     // steps that are in the pairs: a number in each half
+  typename Op::template Brief<T> brief[kParts];
+  unsigned folded = 0;     // steps that are in `brief`: a number in each half of a pair's
   long long base[3] = {};  // of the operands, at this thread's outputs
   A own[V];                // the third operand
 
@@ -44,9 +45,9 @@ struct Walk {
       : r(reduction) {
 #pragma unroll
     for (int j = 0; j < V; ++j) acc[j] = Op::template start<A>();
-    if constexpr (kPairs) {
+    if constexpr (kBrief) {
 #pragma unroll
-      for (int i = 0; i < V / 2; ++i) pairs[i] = Op::template start_pair<T>();
+      for (int i = 0; i < kParts; ++i) brief[i] = Op::template start_brief<T>();
     }
     if (!there) return;
     locate_in<true, kOperands, kPlain>(r, group, base);
@@ -98,11 +99,11 @@ struct Walk {
     store16(static_cast<T*>(r.each) + at.offset[0], __builtin_bit_cast(Words, packet.raw));
   }
   __device__ __forceinline__ void fold_step(const Step& step, long long number) {
-    if constexpr (kPairs) {
+    if constexpr (kBrief) {
 #pragma unroll
-      for (int i = 0; i < V / 2; ++i)
-        Op::template fold_pair<T>(pairs[i], step.first.raw.v[i], folded);
-      folded += 0x10001u;
+      for (int i = 0; i < kParts; ++i)
+        Op::template fold_brief<T>(brief[i], step.first.raw.v[i], folded);
+      folded += kPairs ? 0x10001u : 1u;
     } else {
 #pragma unroll
       for (int j = 0; j < V; ++j) {
@@ -232,21 +233,25 @@ struct Walk {
             store<T>(Op::each(first, second, own_of(0), r.numbers));
     }
   }
-  // Steps i, i + stride, ... below end by pairs; one by one what their halves cannot count, or all
-  // where a pair asks for it. Both are rare.
-  __device__ __forceinline__ void steps_in_pairs(long long i, int stride, long long end) {
-    const long long first_rest = min(end, i + (long long)Op::kPairSteps * stride);
-    steps_through_ring(i, stride, first_rest);
+  __device__ __forceinline__ State of_brief(int j) const {
+    return Op::template of_brief<T>(brief[kPairs ? j / 2 : j], kPairs ? j % 2 : 0);
+  }
+  // Steps i, i + stride, ... below end in brief; one by one what that cannot count, or all where it
+  // asks for them. Both are rare.
+  __device__ __forceinline__ void steps_in_brief(long long i, int stride, long long end) {
+    long long brief_end = end;
+    if constexpr (kPairs) brief_end = min(end, i + (long long)Op::kPairSteps * stride);
+    steps_through_ring(i, stride, brief_end);
     bool again = false;
 #pragma unroll
-    for (int k = 0; k < V / 2; ++k) again |= Op::template asks_again<T>(pairs[k]);
+    for (int k = 0; k < kParts; ++k) again |= Op::template asks_again<T>(brief[k]);
     if (!again) {
 #pragma unroll
       for (int j = 0; j < V; ++j) {
-        acc[j] = Op::template of_pair<T>(pairs[j / 2], j % 2);
+        acc[j] = of_brief(j);
         acc[j].where = unsigned(i + (long long)acc[j].where * stride);
       }
-      i += (long long)Op::kPairSteps * stride;
+      i = brief_end < end ? i + (long long)Op::kPairSteps * stride : end;
     }
 #pragma unroll 1
     for (; i < end; i += stride) {
@@ -266,12 +271,12 @@ struct Walk {
     if constexpr (form == Form::kRowsAtOnce) {
       Cursor cursor = cursor_at(first);
       round<at_once<T>()>(cursor, stride);
-      finish_pairs();
+      finish_brief();
       return;
     }
     const long long whole = by_columns<form>(r) ? steps : min(steps, r.reduced.numel / V);
-    if constexpr (kPairs && Op::kWhere)
-      steps_in_pairs(first, stride, whole);
+    if constexpr (kBrief && Op::kWhere)
+      steps_in_brief(first, stride, whole);
     else if constexpr (kThroughRing)
       steps_through_ring(first, stride, whole);
     else
@@ -280,13 +285,12 @@ struct Walk {
       if (!by_columns<form>(r)) steps_to_terms();
     if constexpr (V > 1)
       if (whole < steps && first == 0) tail(whole, int(r.reduced.numel - whole * V));
-    finish_pairs();
+    finish_brief();
   }
-  __device__ __forceinline__ void finish_pairs() {
-    if constexpr (kPairs && !Op::kWhere) {
+  __device__ __forceinline__ void finish_brief() {
+    if constexpr (kBrief && !Op::kWhere) {
 #pragma unroll
-      for (int j = 0; j < V; ++j)
-        acc[j] = Op::combine(acc[j], Op::template of_pair<T>(pairs[j / 2], j % 2));
+      for (int j = 0; j < V; ++j) acc[j] = Op::combine(acc[j], of_brief(j));
     }
   }
 };
