@@ -67,7 +67,7 @@ Cost cost_of(const TensorDesc& in, const TensorDesc& out) {
 // -- sum and mean
 
 template <bool kMean>
-std::vector<TensorDesc> sum_infer(Descs in, const Attrs& attrs) {
+TensorDescs sum_infer(Descs in, const Attrs& attrs) {
   constexpr const char* op = kMean ? "mean" : "sum";
   const DType dtype = dtype_argument(op, attrs, in[0].dtype);
   check<DTypeError>(is_floating(dtype), op, ": dtype ", name(dtype), " is not floating");
@@ -75,8 +75,7 @@ std::vector<TensorDesc> sum_infer(Descs in, const Attrs& attrs) {
 }
 
 template <bool kMean>
-std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
-                                const Attrs& attrs) {
+Tensors sum_forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Dims dims = dims_of(context.op().name, in[0].shape(), attrs);
   Tensor out = context.make_output();
   // As PyTorch: the input is cast first, then summed.
@@ -84,13 +83,12 @@ std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
   reduce_into(
       out, {.file = "reduce.cu", .op = "Sum", .divisor = kMean ? dims.count : 1, .vectors = true},
       out.dtype(), x.shape(), dims.kept, {x});
-  return {out};
+  return out;
 }
 
 // The gradient of every element is that of its output (over the count): a view of the small tensor.
 template <bool kMean>
-std::vector<Tensor> sum_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                 const Attrs& attrs) {
+Tensors sum_backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const TensorDesc& in = context.input(0);
   const Dims dims = dims_of(context.op().name, in.shape, attrs);
   Tensor g = aligned_view(grads[0], dims);
@@ -122,17 +120,13 @@ std::int64_t sum_workspace(Descs in, const Attrs& attrs) {
   return cast + reduce_workspace(out.dtype, in[0].shape, dims.kept, true);
 }
 
-std::vector<AttrParam> dims_attrs() {
-  return {{"dim", AttrValue{IntList{}}}, {"keepdim", AttrValue{false}}};
-}
-
 template <bool kMean>
 OpDef sum_def_of(std::string_view op_name) {
-  std::vector<AttrParam> attrs = dims_attrs();
-  attrs.push_back({"dtype", AttrValue{}});
   return {.name = op_name,
           .inputs = {{.name = "input"}},
-          .attrs = std::move(attrs),
+          .attrs = {{"dim", AttrValue{IntList{}}},
+                    {"keepdim", AttrValue{false}},
+                    {"dtype", AttrValue{}}},
           .infer = sum_infer<kMean>,
           .forward = sum_forward<kMean>,
           .backward = sum_backward<kMean>,
@@ -152,7 +146,7 @@ OpDef sum_def_of(std::string_view op_name) {
 
 constexpr int kPeak = 3;  // accumulators of dev::Peak
 
-std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
+TensorDescs amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
   for (std::size_t i = 0; i < dims.kept.size(); ++i)
     check<ShapeError>(dims.kept[i] || in[0].shape[i] > 0 || numel(dims.out) == 0,
@@ -162,14 +156,13 @@ std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
 }
 
 // Where a gradient will be asked for, the same pass counts how many elements share each maximum.
-std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
-                                 const Attrs& attrs) {
+Tensors amax_forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape(), attrs);
   Tensor out = context.make_output();
   if (!context.needs_grad(0)) {
     reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true}, out.dtype(),
                 in[0].shape(), dims.kept, {in[0]});
-    return {out};
+    return out;
   }
   const Tensor count = context.temporary(out.shape(), accumulator(out.dtype()));
   reduce_into(out,
@@ -180,11 +173,10 @@ std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
                .second = count.data()},
               out.dtype(), in[0].shape(), dims.kept, {in[0]});
   for (const Tensor& saved : {in[0], out, count}) context.save(saved);
-  return {out};
+  return out;
 }
 
-std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                  const Attrs& attrs) {
+Tensors amax_backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Tensor x = context.saved(0);
   const Dims dims = dims_of("amax", x.shape(), attrs);
   const Tensor maximum = aligned_view(context.saved(1), dims);
@@ -192,14 +184,14 @@ std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tens
   const Tensor g = aligned_view(grads[0], dims);
   const Tensor share = context.temporary(dims.aligned, x.dtype());
   Tensor gx = context.make_gradient(0);
-  if (gx.numel() == 0) return {gx};
+  if (gx.numel() == 0) return gx;
   const Loop outputs = make_loop(share.shape(), {share, g, count});
   launch(context.device(), {"reduce.cu", expression("amax_share", x.dtype(), outputs.vector)},
          outputs.grid(), outputs.block(), 0, outputs.extent, outputs[0], outputs[1], outputs[2]);
   const Loop loop = make_loop(x.shape(), {gx, x, maximum, share});
   launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
          loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
-  return {gx};
+  return gx;
 }
 
 }  // namespace
@@ -218,7 +210,7 @@ const OpDef& amax_def() {
   static const OpDef def{
       .name = "amax",
       .inputs = {{.name = "input"}},
-      .attrs = dims_attrs(),
+      .attrs = {{"dim", AttrValue{IntList{}}}, {"keepdim", AttrValue{false}}},
       .infer = amax_infer,
       .forward = amax_forward,
       .backward = amax_backward,
