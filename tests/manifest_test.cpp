@@ -5,6 +5,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/op_def.h"
+#include "lib/tensor/tensor.h"
 #include "reference/contract.h"
 #include "tests/support/expect_error.h"
 

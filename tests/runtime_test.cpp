@@ -12,6 +12,7 @@
 #include "lib/tensor/launch.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/limited_driver.h"
+#include "tests/support/null_driver.h"
 #include "tests/support/test_device.h"
 
 namespace flame {
@@ -46,6 +47,37 @@ TEST(RuntimeTest, AnUnknownKernelIsAJitError) {
         device().runtime().kernel({"no_such.cu", "f<float>"});
       },
       {"no_such.cu"});
+}
+
+TEST(RuntimeTest, AnExpressionIsItsText) {
+  const Expression vector = expression("binary_forward", "Add", DType::kFloat32, 4);
+  EXPECT_EQ(std::string(vector), "binary_forward<Add, float, 4>");
+  EXPECT_TRUE(vector.is("binary_forward<Add, float, 4>"));
+  for (const char* other :
+       {"binary_forward<Add, float, 40>", "binary_forward<Add, float>",
+        "binary_forward<Add, float, 4", "binary_forward<Add, double, 4>",
+        "binary_forward<Adds, float, 4>", "binary_forward", "", "binary_forward<Add, float, 4> "})
+    EXPECT_FALSE(vector.is(other)) << other;
+  EXPECT_EQ(std::string(expression("f", -12, true, std::string("g<0, 1>"))),
+            "f<-12, true, g<0, 1>>");
+  EXPECT_EQ(std::string(expression("f")), "f");
+  EXPECT_TRUE(Expression("f").is("f"));
+  expect_error<ValueError>([] { expression("f", 1, 2, 3, 4, 5, 6, 7); }, {"f", "7"});
+}
+
+// Names that a hash of little text cannot tell apart.
+TEST(RuntimeTest, KernelsOfLikeNamesAreTwo) {
+  const auto driver = std::make_shared<test::NullDriver>();
+  const Device own(driver, DeviceOptions{});
+  const auto handle = [&](std::string_view file, std::string_view functor) {
+    return own.runtime().kernel({file, expression("kernel", functor, 4)});
+  };
+  const driver::KernelHandle first = handle("a.cu", "Axe");
+  EXPECT_NE(first, handle("a.cu", "Ape"));
+  EXPECT_NE(first, handle("b.cu", "Axe"));
+  EXPECT_EQ(driver->compilations, 3);
+  EXPECT_EQ(first, handle("a.cu", std::string("Axe")));
+  EXPECT_EQ(driver->compilations, 3);
 }
 
 TEST(RuntimeTest, ALaunchWithTheWrongArgumentsIsRefused) {

@@ -65,7 +65,7 @@ std::vector<std::string> bare_backward(const CheckContext& x, const Call& call,
                                        const std::vector<Tensor>& grads) {
   const NoGradGuard no_grad;
   std::vector<TensorDesc> in, out;
-  std::vector<bool> needs;
+  Flags needs;
   for (std::size_t i = 0; i < call.inputs.size(); ++i) {
     in.push_back(call.inputs[i].desc());
     needs.push_back(in[i].defined && is_floating(in[i].dtype) && param_of(x.op, i).differentiable);

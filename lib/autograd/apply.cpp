@@ -25,25 +25,26 @@ void check_count(const OpDef& op, std::size_t given) {
 
 // Definedness, dtype and device of every input, all before anything is inferred or launched.
 void check_inputs(const OpDef& op, TensorList inputs, const Attrs& attrs) {
-  const Tensor* first = nullptr;
-  const Tensor* floating = nullptr;
+  const TensorImpl* first = nullptr;
+  const TensorImpl* floating = nullptr;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const TensorParam& param = param_of(op, i);
-    const Tensor& t = inputs[i];
-    if (!t.defined()) {
+    const TensorImpl* const t = inputs[i].impl().get();
+    if (!t) {
       check<DeviceError>(param.optional || (param.scalar && attrs.has(param.name)), op.name, ": '",
                          param.name, "' is undefined");
       continue;
     }
-    check<DTypeError>(param.dtypes.has(t.dtype()), op.name, ": '", param.name, "' has dtype ",
-                      name(t.dtype()), ", which it does not take");
-    if (!first) first = &t;
-    check<DeviceError>(t.device() == first->device(), op.name, ": '", param.name, "' is on ",
-                       t.device(), ", the first tensor on another device, ", first->device());
-    if (!is_floating(t.dtype())) continue;
-    if (!floating) floating = &t;
-    check<DTypeError>(t.dtype() == floating->dtype(), op.name, ": '", param.name, "' is ",
-                      name(t.dtype()), ", another input ", name(floating->dtype()));
+    check<DTypeError>(param.dtypes.has(t->dtype), op.name, ": '", param.name, "' has dtype ",
+                      t->dtype, ", which it does not take");
+    if (!first) first = t;
+    const Device& device = t->storage->device;
+    check<DeviceError>(device == first->storage->device, op.name, ": '", param.name, "' is on ",
+                       device, ", the first tensor on another device, ", first->storage->device);
+    if (!is_floating(t->dtype)) continue;
+    if (!floating) floating = t;
+    check<DTypeError>(t->dtype == floating->dtype, op.name, ": '", param.name, "' is ", t->dtype,
+                      ", another input ", floating->dtype);
   }
 }
 
@@ -55,13 +56,14 @@ const Device& device_of(const OpDef& op, TensorList inputs, const Device* given)
 }
 
 bool wants_grad(const OpDef& op, TensorList inputs, std::size_t i) {
-  return inputs[i].defined() && param_of(op, i).differentiable && is_floating(inputs[i].dtype()) &&
-         inputs[i].requires_grad();
+  const TensorImpl* const t = inputs[i].impl().get();
+  return t && (t->requires_grad || t->grad_fn) && param_of(op, i).differentiable &&
+         is_floating(t->dtype);
 }
 
 // Which inputs a gradient will be wanted of; empty: of none.
-std::vector<bool> wanted_grads(const OpDef& op, TensorList inputs) {
-  std::vector<bool> needs;
+Flags wanted_grads(const OpDef& op, TensorList inputs) {
+  Flags needs;
   if (!op.backward || !grad_enabled()) return needs;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!wants_grad(op, inputs, i)) continue;
@@ -71,15 +73,20 @@ std::vector<bool> wanted_grads(const OpDef& op, TensorList inputs) {
   return needs;
 }
 
-std::vector<TensorDesc> descs(TensorList tensors) {
-  std::vector<TensorDesc> out;
-  out.reserve(tensors.size());
-  for (const Tensor& t : tensors) out.push_back(t.desc());
+TensorDescs descs(TensorList tensors) {
+  TensorDescs out(tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const TensorImpl* const t = tensors[i].impl().get();
+    out[i].defined = t != nullptr;
+    if (!t) continue;
+    out[i].dtype = t->dtype;
+    out[i].shape = t->shape;
+  }
   return out;
 }
 
-void record(OpContext& context, TensorList inputs, std::vector<TensorDesc> input_descs, Attrs attrs,
-            std::vector<bool> needs, std::vector<Tensor>& outputs) {
+void record(OpContext& context, TensorList inputs, TensorDescs input_descs, Attrs attrs,
+            Flags needs, Tensors& outputs) {
   auto node = std::make_shared<autograd::Node>(context.op(), context.device());
   node->attrs = std::move(attrs);
   node->inputs = std::move(input_descs);
@@ -99,24 +106,24 @@ void record(OpContext& context, TensorList inputs, std::vector<TensorDesc> input
   }
 }
 
+Tensors run_forward(OpContext& context, TensorList inputs, const Attrs& attrs) {
+  const NoGradGuard no_grad;
+  const StreamOrder order(context.device(), inputs);
+  return context.op().forward(context, inputs, attrs);
+}
+
 }  // namespace
 
-std::vector<Tensor> apply(const OpDef& op, TensorList inputs, Attrs given,
-                          const Device* given_device) {
+Tensors apply(const OpDef& op, TensorList inputs, Attrs given, const Device* given_device) {
   check_count(op, inputs.size());
   Attrs attrs = complete_attrs(op, std::move(given));
   check_inputs(op, inputs, attrs);
   const Device& device = device_of(op, inputs, given_device);
-  std::vector<TensorDesc> input_descs = descs(inputs);
-  std::vector<bool> needs = wanted_grads(op, inputs);
+  TensorDescs input_descs = descs(inputs);
+  Flags needs = wanted_grads(op, inputs);
 
   OpContext context(op, device, op.infer(input_descs, attrs), needs);
-  std::vector<Tensor> outputs;
-  {
-    const NoGradGuard no_grad;
-    const StreamOrder order(device, inputs);
-    outputs = op.forward(context, inputs, attrs);
-  }
+  Tensors outputs = run_forward(context, inputs, attrs);
   // An op that had nothing to do hands an input back: it is already where its gradient goes.
   const bool is_input = std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) {
     return t.defined() && t.impl() == outputs[0].impl();

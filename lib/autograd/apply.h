@@ -13,6 +13,7 @@ namespace flame {
 class TensorList : public std::span<const Tensor> {
  public:
   TensorList(std::initializer_list<Tensor> list) : span(list.begin(), list.size()) {}
+  TensorList(const Tensors& list) : span(list) {}
   TensorList(const std::vector<Tensor>& list) : span(list) {}
 };
 
@@ -21,8 +22,7 @@ class TensorList : public std::span<const Tensor> {
 // on. `inputs` has one entry per op.inputs (a list parameter takes the rest); a number in a
 // tensor's place is an undefined tensor and the attribute of the parameter's name. `device`: only
 // for ops without tensor inputs. Throws DeviceError, DTypeError, and whatever op.infer throws.
-std::vector<Tensor> apply(const OpDef& op, TensorList inputs, Attrs attrs,
-                          const Device* device = nullptr);
+Tensors apply(const OpDef& op, TensorList inputs, Attrs attrs, const Device* device = nullptr);
 
 // The first output.
 Tensor apply_one(const OpDef& op, TensorList inputs, Attrs attrs, const Device* device = nullptr);
@@ -30,7 +30,7 @@ Tensor apply_one(const OpDef& op, TensorList inputs, Attrs attrs, const Device* 
 // d(outputs)/d(inputs)^T * grad_outputs, without touching .grad; undefined where an input was not
 // used. Each is contiguous and nobody else's memory. Throws AutogradError when a tensor is not part
 // of a graph.
-std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
-                         std::span<const Tensor> grad_outputs, bool retain_graph = false);
+Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
+             std::span<const Tensor> grad_outputs, bool retain_graph = false);
 
 }  // namespace flame

@@ -19,8 +19,8 @@ Tensor seed_gradient(const char* what, const Tensor& output, const Tensor& given
   }
   check<ShapeError>(given.shape() == output.shape(), what, ": the gradient has shape ",
                     given.shape(), ", the tensor ", output.shape());
-  check<DTypeError>(given.dtype() == output.dtype(), what, ": the gradient is ",
-                    name(given.dtype()), ", the tensor ", name(output.dtype()));
+  check<DTypeError>(given.dtype() == output.dtype(), what, ": the gradient is ", given.dtype(),
+                    ", the tensor ", output.dtype());
   check<DeviceError>(given.device() == output.device(), what, ": the gradient is on ",
                      given.device(), ", the tensor on another device, ", output.device());
   return given.requires_grad() ? given.detach() : given;
@@ -39,7 +39,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
   check<AutogradError>(is_leaf(),
                        "set_requires_grad: only a leaf can be told; this tensor of shape ", shape(),
                        " was made by an op");
-  check<AutogradError>(!on || is_floating(dtype()), "set_requires_grad: dtype ", name(dtype()),
+  check<AutogradError>(!on || is_floating(dtype()), "set_requires_grad: dtype ", dtype(),
                        " has no gradient");
   impl_->requires_grad = on;
   return *this;
@@ -56,8 +56,7 @@ void Tensor::set_grad(Tensor grad) {
   if (grad.defined())
     check<ShapeError>(grad.shape() == shape() && grad.dtype() == dtype(),
                       "set_grad: the gradient has shape ", grad.shape(), " and dtype ",
-                      name(grad.dtype()), ", the tensor shape ", shape(), " and dtype ",
-                      name(dtype()));
+                      grad.dtype(), ", the tensor shape ", shape(), " and dtype ", dtype());
   if (grad.defined())
     check<DeviceError>(grad.device() == device(), "set_grad: the gradient is on another device, ",
                        grad.device(), ", than the tensor, ", device());
@@ -76,11 +75,11 @@ Tensor Tensor::detach() const {
   return make_view(*this, shape(), strides(), storage_offset());
 }
 
-std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
-                         std::span<const Tensor> grad_outputs, bool retain_graph) {
+Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
+             std::span<const Tensor> grad_outputs, bool retain_graph) {
   check<ValueError>(grad_outputs.empty() || grad_outputs.size() == outputs.size(),
                     "grad: ", grad_outputs.size(), " gradients for ", outputs.size(), " outputs");
-  std::vector<autograd::Root> roots;
+  InlineVector<autograd::Root, 1> roots;
   roots.reserve(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     check<AutogradError>(outputs[i].defined(), "grad: output ", i, " is undefined");

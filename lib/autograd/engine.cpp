@@ -1,7 +1,6 @@
 #include "lib/autograd/engine.h"
 
 #include <algorithm>
-#include <map>
 #include <queue>
 #include <unordered_map>
 
@@ -50,10 +49,52 @@ class Accumulator {
 };
 
 struct Work {
+  Work(std::shared_ptr<Node> of, std::size_t order)
+      : node(std::move(of)), found(order), outputs(node->outputs.size()) {}
+  const void* key() const { return node.get(); }
+
   std::shared_ptr<Node> node;
   std::size_t found = 0;    // discovery order: breaks ties, so that the order is always the same
   std::size_t waiting = 0;  // edges into this node that have not delivered yet
-  std::vector<Accumulator> outputs;
+  InlineVector<Accumulator, 1> outputs;
+};
+
+struct Leaf {
+  const void* key() const { return tensor.get(); }
+
+  std::shared_ptr<TensorImpl> tensor;
+  Accumulator gradient;
+};
+
+// Entries in the order in which they came, found by their key.
+template <class Entry>
+class Roll {
+ public:
+  // Nullptr where there is none.
+  Entry* find(const void* key) {
+    if (list_.size() > kFew) {
+      const auto it = index_.find(key);
+      return it == index_.end() ? nullptr : &list_[it->second];
+    }
+    const auto it = std::find_if(list_.begin(), list_.end(),
+                                 [&](const Entry& entry) { return entry.key() == key; });
+    return it == list_.end() ? nullptr : it;
+  }
+  // Moves those that are there.
+  Entry& add(Entry entry) {
+    list_.push_back(std::move(entry));
+    if (list_.size() > kFew)
+      for (std::size_t i = index_.size(); i < list_.size(); ++i) index_[list_[i].key()] = i;
+    return list_.back();
+  }
+  std::size_t size() const { return list_.size(); }
+  auto begin() { return list_.begin(); }
+  auto end() { return list_.end(); }
+
+ private:
+  static constexpr std::size_t kFew = 4;  // compared faster than hashed, and without the heap
+  InlineVector<Entry, kFew> list_;
+  std::unordered_map<const void*, std::size_t> index_;  // of all, where there are more
 };
 
 class Engine {
@@ -63,11 +104,11 @@ class Engine {
     if (wanted_) captured_.resize(wanted_->size());
   }
 
-  std::vector<Tensor> run(std::span<const Root> roots) {
+  Tensors run(std::span<const Root> roots) {
     const NoGradGuard no_grad;
     discover(roots);
     for (const Root& root : roots) deliver(edge_to(root.output), root.gradient);
-    for (auto& [node, work] : work_)
+    for (Work& work : work_)
       if (work.waiting == 0) ready_.push(&work);
     while (!ready_.empty()) {
       Work& work = *ready_.top();
@@ -86,24 +127,21 @@ class Engine {
   };
 
   void discover(std::span<const Root> roots) {
-    std::vector<std::shared_ptr<Node>> stack;
+    InlineVector<const Node*, 4> stack;  // kept alive by their work
     auto visit = [&](const std::shared_ptr<Node>& node) {
-      auto [it, is_new] = work_.try_emplace(node.get());
-      if (!is_new) return;
-      it->second.node = node;
-      it->second.found = work_.size();
-      it->second.outputs.resize(node->outputs.size());
-      stack.push_back(node);
+      if (work_.find(node.get())) return;
+      work_.add(Work(node, work_.size()));
+      stack.push_back(node.get());
     };
     for (const Root& root : roots)
       if (Edge e = edge_to(root.output); e.node) visit(e.node);
     while (!stack.empty()) {
-      const std::shared_ptr<Node> node = std::move(stack.back());
+      const Node* const node = stack.back();
       stack.pop_back();
       for (const Edge& edge : node->edges) {
         if (!edge.node) continue;
         visit(edge.node);
-        ++work_.at(edge.node.get()).waiting;
+        ++work_.find(edge.node.get())->waiting;
       }
     }
   }
@@ -112,11 +150,12 @@ class Engine {
   void deliver(const Edge& edge, const Tensor& gradient) {
     if (wanted_) capture(edge, gradient);
     if (edge.node) {
-      work_.at(edge.node.get()).outputs[static_cast<std::size_t>(edge.output_index)].add(gradient);
+      const auto i = static_cast<std::size_t>(edge.output_index);
+      work_.find(edge.node.get())->outputs[i].add(gradient);
     } else if (edge.leaf && !wanted_) {
-      auto [it, is_new] = leaf_slot_.try_emplace(edge.leaf.get(), leaves_.size());
-      if (is_new) leaves_.push_back({edge.leaf, {}});
-      leaves_[it->second].second.add(gradient);
+      Leaf* leaf = leaves_.find(edge.leaf.get());
+      if (!leaf) leaf = &leaves_.add({edge.leaf, {}});
+      leaf->gradient.add(gradient);
     }
   }
 
@@ -142,23 +181,23 @@ class Engine {
     Node& node = *work.node;
     const bool reached = std::any_of(work.outputs.begin(), work.outputs.end(),
                                      [](const Accumulator& a) { return a.sum().defined(); });
-    std::vector<Tensor> gradients;
+    Tensors gradients;
     if (reached) gradients = call_backward(node, work);
     for (std::size_t i = 0; i < node.edges.size(); ++i) {
       const Edge& edge = node.edges[i];
       if (reached && gradients[i].defined() && node.needs_grad[i]) deliver(edge, gradients[i]);
       if (!edge.node) continue;
-      Work& next = work_.at(edge.node.get());
+      Work& next = *work_.find(edge.node.get());
       if (--next.waiting == 0) ready_.push(&next);
     }
     work.outputs.clear();  // the gradients above are no longer needed: memory peaks stay flat
   }
 
-  std::vector<Tensor> call_backward(Node& node, Work& work) {
-    std::vector<Tensor> grad_outputs;
+  Tensors call_backward(Node& node, Work& work) {
+    Tensors grad_outputs;
     grad_outputs.reserve(work.outputs.size());
     for (const Accumulator& a : work.outputs) grad_outputs.push_back(a.sum());
-    std::vector<SavedTensor> saved;
+    SavedTensors saved;
     {
       std::lock_guard lock(node.mutex);
       check<AutogradError>(!node.freed, node.op.name,
@@ -173,7 +212,7 @@ class Engine {
     }
     StreamOrder order(node.device, grad_outputs);
     for (const SavedTensor& s : saved) order.after(s.tensor);
-    std::vector<bool> may_alias;  // empty where every gradient ends in a leaf
+    Flags may_alias;  // empty where every gradient ends in a leaf
     for (std::size_t i = 0; i < node.edges.size(); ++i) {
       if (!flows_on(node.edges[i])) continue;
       may_alias.resize(node.edges.size());
@@ -181,13 +220,13 @@ class Engine {
     }
     BackwardContext context(node.op, node.device, node.inputs, node.outputs, saved, node.needs_grad,
                             &may_alias);
-    std::vector<Tensor> gradients = node.op.backward(context, grad_outputs, node.attrs);
+    Tensors gradients = node.op.backward(context, grad_outputs, node.attrs);
     check_gradients(node, gradients);
     return gradients;
   }
 
   // A backward that returns the wrong number, shape or dtype is a bug of the op, caught here.
-  static void check_gradients(const Node& node, const std::vector<Tensor>& gradients) {
+  static void check_gradients(const Node& node, const Tensors& gradients) {
     check<AutogradError>(gradients.size() == node.inputs.size(), node.op.name,
                          ": backward returned ", gradients.size(), " gradients for ",
                          node.inputs.size(), " inputs");
@@ -197,38 +236,36 @@ class Engine {
       check<AutogradError>(input.defined && gradients[i].shape() == input.shape &&
                                gradients[i].dtype() == input.dtype,
                            node.op.name, ": backward returned a gradient of shape ",
-                           gradients[i].shape(), " and dtype ", name(gradients[i].dtype()),
-                           " for input ", i, " of shape ", node.inputs[i].shape, " and dtype ",
-                           name(node.inputs[i].dtype));
+                           gradients[i].shape(), " and dtype ", gradients[i].dtype(), " for input ",
+                           i, " of shape ", input.shape, " and dtype ", input.dtype);
     }
   }
 
-  std::vector<Tensor> finish() {
-    std::vector<Tensor> out;
+  Tensors finish() {
+    Tensors out;
     for (Accumulator& a : captured_) out.push_back(a.sum().defined() ? a.take() : Tensor());
-    for (auto& [leaf, accumulator] : leaves_) {
-      std::lock_guard lock(leaf->grad_mutex);
-      if (leaf->grad.defined())
-        leaf->grad.add_(accumulator.sum());
+    for (Leaf& leaf : leaves_) {
+      std::lock_guard lock(leaf.tensor->grad_mutex);
+      if (leaf.tensor->grad.defined())
+        leaf.tensor->grad.add_(leaf.gradient.sum());
       else
-        leaf->grad = accumulator.take();
+        leaf.tensor->grad = leaf.gradient.take();
     }
     return out;
   }
 
   std::optional<std::span<const Tensor>> wanted_;
   bool retain_graph_;
-  std::unordered_map<Node*, Work> work_;
-  std::priority_queue<Work*, std::vector<Work*>, Later> ready_;
-  std::vector<Accumulator> captured_;
-  std::unordered_map<TensorImpl*, std::size_t> leaf_slot_;
-  std::vector<std::pair<std::shared_ptr<TensorImpl>, Accumulator>> leaves_;
+  Roll<Work> work_;
+  std::priority_queue<Work*, InlineVector<Work*, 4>, Later> ready_;
+  InlineVector<Accumulator, 1> captured_;
+  Roll<Leaf> leaves_;
 };
 
 }  // namespace
 
-std::vector<Tensor> run_backward(std::span<const Root> roots,
-                                 std::optional<std::span<const Tensor>> wanted, bool retain_graph) {
+Tensors run_backward(std::span<const Root> roots, std::optional<std::span<const Tensor>> wanted,
+                     bool retain_graph) {
   return Engine(wanted, retain_graph).run(roots);
 }
 

@@ -29,13 +29,13 @@ struct Node {
   const OpDef& op;
   Attrs attrs;
   Device device;
-  std::vector<TensorDesc> inputs, outputs;
-  std::vector<bool> needs_grad;
-  std::vector<Edge> edges;  // one per input
-  std::int64_t depth = 0;   // longest way from a leaf: a topological order
+  TensorDescs inputs, outputs;
+  Flags needs_grad;
+  InlineVector<Edge, 2> edges;  // one per input
+  std::int64_t depth = 0;       // longest way from a leaf: a topological order
 
   std::mutex mutex;  // guards what is below: two threads may run backward through one node
-  std::vector<SavedTensor> saved;
+  SavedTensors saved;
   bool freed = false;
 };
 

@@ -18,12 +18,15 @@ struct SavedTensor {
   std::int64_t version = 0;
   Reads reads = Reads::kAll;
 };
+using SavedTensors = InlineVector<SavedTensor, 2>;
+
+// One a tensor, of which most ops have few.
+using Flags = InlineVector<bool, 8>;
 
 // Both contexts refer to what they are made of: it must outlive them.
 class OpContext {
  public:
-  OpContext(const OpDef& op, const Device& device, std::vector<TensorDesc> outputs,
-            const std::vector<bool>& needs_grad)
+  OpContext(const OpDef& op, const Device& device, TensorDescs outputs, const Flags& needs_grad)
       : op_(op), device_(device), outputs_(std::move(outputs)), needs_grad_(needs_grad) {}
 
   const OpDef& op() const { return op_; }
@@ -39,21 +42,21 @@ class OpContext {
   // Keeps a tensor (an input, an output or a temporary) for backward, in call order. What is read
   // in parts counts for nothing where traffic is counted: no rate may claim bytes that stayed put.
   void save(const Tensor& tensor, Reads reads = Reads::kAll);
-  std::vector<SavedTensor> take_saved() { return std::move(saved_); }
+  SavedTensors take_saved() { return std::move(saved_); }
 
  private:
   const OpDef& op_;
   const Device& device_;
-  std::vector<TensorDesc> outputs_;
-  const std::vector<bool>& needs_grad_;
-  std::vector<SavedTensor> saved_;
+  TensorDescs outputs_;
+  const Flags& needs_grad_;
+  SavedTensors saved_;
 };
 
 class BackwardContext {
  public:
   BackwardContext(const OpDef& op, const Device& device, std::span<const TensorDesc> inputs,
                   std::span<const TensorDesc> outputs, std::span<const SavedTensor> saved,
-                  const std::vector<bool>& needs_grad, const std::vector<bool>* may_alias = nullptr)
+                  const Flags& needs_grad, const Flags* may_alias = nullptr)
       : op_(op),
         device_(device),
         inputs_(inputs),
@@ -86,8 +89,8 @@ class BackwardContext {
   const Device& device_;
   std::span<const TensorDesc> inputs_, outputs_;
   std::span<const SavedTensor> saved_;
-  const std::vector<bool>& needs_grad_;
-  const std::vector<bool>* may_alias_;
+  const Flags& needs_grad_;
+  const Flags* may_alias_;
 };
 
 }  // namespace flame

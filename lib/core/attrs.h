@@ -8,9 +8,12 @@
 #include <variant>
 #include <vector>
 
+#include "lib/core/inline_vector.h"
+
 namespace flame {
 
-using IntList = std::vector<std::int64_t>;
+// As many inside as most tensors have dims.
+using IntList = InlineVector<std::int64_t, 4>;
 // std::monostate is PyTorch's None.
 using AttrValue = std::variant<std::monostate, bool, std::int64_t, double, std::string, IntList>;
 

@@ -1,6 +1,7 @@
 #include "lib/core/dtype.h"
 
 #include <cmath>
+#include <ostream>
 
 namespace flame {
 namespace {
@@ -29,6 +30,7 @@ const Row& row(DType t) {
 }  // namespace
 
 std::string_view name(DType t) { return row(t).name; }
+std::ostream& operator<<(std::ostream& out, DType t) { return out << name(t); }
 std::string_view device_name(DType t) { return row(t).device; }
 
 std::optional<DType> parse_dtype(std::string_view text) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <optional>
 #include <string_view>
 
@@ -45,6 +46,7 @@ constexpr bool is_half(DType t) { return t == DType::kFloat16 || t == DType::kBF
 
 // PyTorch's name: "float32", "bfloat16", "int64", "bool", ...
 std::string_view name(DType t);
+std::ostream& operator<<(std::ostream& out, DType t);  // its name
 // The inverse of name(); also takes safetensors' spellings ("F32", "BF16", "I64", "BOOL").
 std::optional<DType> parse_dtype(std::string_view text);
 // The type as kernels spell it: "float", "double", "__half", "__nv_bfloat16", "long long", ...

@@ -13,8 +13,9 @@
 namespace flame {
 
 class Tensor;
-class OpContext;        // lib/autograd/op_context.h
-class BackwardContext;  // lib/autograd/op_context.h
+using Tensors = InlineVector<Tensor, 2>;  // as TensorDescs
+class OpContext;                          // lib/autograd/op_context.h
+class BackwardContext;                    // lib/autograd/op_context.h
 
 // A tensor parameter, under PyTorch's name.
 struct TensorParam {
@@ -45,9 +46,9 @@ enum class OpKind : unsigned char {
 };
 
 // inputs[i] belongs to params[i]; an absent optional is an undefined Tensor (desc.defined false).
-using InferFn = std::vector<TensorDesc> (*)(std::span<const TensorDesc>, const Attrs&);
-using ForwardFn = std::vector<Tensor> (*)(OpContext&, std::span<const Tensor>, const Attrs&);
-using BackwardFn = std::vector<Tensor> (*)(BackwardContext&, std::span<const Tensor>, const Attrs&);
+using InferFn = TensorDescs (*)(std::span<const TensorDesc>, const Attrs&);
+using ForwardFn = Tensors (*)(OpContext&, std::span<const Tensor>, const Attrs&);
+using BackwardFn = Tensors (*)(BackwardContext&, std::span<const Tensor>, const Attrs&);
 using CostFn = Cost (*)(std::span<const TensorDesc>, const Attrs&);
 using BytesFn = std::int64_t (*)(std::span<const TensorDesc>, const Attrs&);
 

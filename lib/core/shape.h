@@ -6,10 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/core/inline_vector.h"
+
 namespace flame {
 
-using Shape = std::vector<std::int64_t>;
-using Strides = std::vector<std::int64_t>;
+using Shape = InlineVector<std::int64_t, 4>;
+using Strides = Shape;
 
 // The most dims a tensor may have; kernels carry shapes by value.
 inline constexpr int kMaxDims = 8;

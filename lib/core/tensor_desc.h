@@ -13,4 +13,7 @@ struct TensorDesc {
   bool operator==(const TensorDesc&) const = default;
 };
 
+// Of an op's inputs or outputs: most have no more.
+using TensorDescs = InlineVector<TensorDesc, 2>;
+
 }  // namespace flame

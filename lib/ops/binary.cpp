@@ -53,20 +53,18 @@ unsigned saved_operands(const BinaryRow& row, const Context& context) {
 }
 
 template <const BinaryRow& row>
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   if constexpr (row.choose != nullptr) row.choose(attrs);  // throws on a bad argument
   if constexpr (row.numbers != nullptr) row.numbers(attrs);
   if (!in[1].defined) {
     attrs.get_double(row.other);  // throws unless a number
-    return {in[0]};
+    return in[0];
   }
-  std::vector<TensorDesc> out(1);  // a list in braces would be copied
-  out[0] = {in[0].dtype, broadcast(row.name, in[0].shape, in[1].shape)};
-  return out;
+  return TensorDesc{in[0].dtype, broadcast(row.name, in[0].shape, in[1].shape)};
 }
 
 template <const BinaryRow& row>
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   Tensor out = context.make_output();
   const LoopOperand y =
       in[1].defined() ? LoopOperand(in[1]) : LoopOperand(attrs.get_double(row.other));
@@ -79,7 +77,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
   const unsigned saved = saved_operands(row, context);
   if (saved & kX) context.save(in[0]);
   if (saved & kY && in[1].defined()) context.save(in[1]);
-  return {out};
+  return out;
 }
 
 // g, x and y of a backward; an operand that no wanted gradient reads is a number.
@@ -116,7 +114,8 @@ bool sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, con
   }
   const int sum_side = static_cast<int>(row.symmetric ? 0 : side);
   const std::string op = expression("SumOfGradient", functor, sum_side);
-  const std::string op_each = each ? expression("SumAndGradient", functor, sum_side) : "";
+  std::string op_each;
+  if (each) op_each = expression("SumAndGradient", functor, sum_side);
   const ReduceOp reduce{.file = "binary.cu",
                         .op = op,
                         .numbers = numbers_of(row, attrs),
@@ -130,15 +129,14 @@ bool sum_gradient(const BinaryRow& row, const Tensor& out, std::size_t side, con
 }
 
 template <const BinaryRow& row>
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Shape& shape = context.output().shape;
   const DType dtype = context.output().dtype;
   const std::string_view functor = functor_of(row, attrs);
   const flame_params::Numbers numbers = numbers_of(row, attrs);
   const Terms terms = terms_of(row, context, grads[0], attrs);
-  std::vector<Tensor> out(2);
-  std::vector<LoopOperand> plain(2, 0.0);  // gradients that need no sum: made in one launch
+  Tensors out(2);
+  std::array<LoopOperand, 2> plain{0.0, 0.0};  // gradients that need no sum: made in one launch
   for (std::size_t i = 0; i < 2; ++i) {
     if (!context.needs_grad(i)) continue;
     if (context.may_alias(i) && context.input(i).shape == shape && row.passes &&
@@ -261,7 +259,9 @@ BINARY_DEF(div, "Div", "Div*", (std::vector<AttrParam>{{"rounding_mode", AttrVal
 #undef BINARY_DEF
 
 Tensor add(const Tensor& input, const Operand& other, double alpha_value) {
-  return call(add_def(), input, other, {{"alpha", alpha_value}});
+  Attrs attrs;
+  attrs.set("alpha", alpha_value);  // a list in braces would be copied
+  return call(add_def(), input, other, std::move(attrs));
 }
 
 Tensor div(const Tensor& input, const Operand& other, std::string_view rounding_mode) {

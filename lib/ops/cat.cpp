@@ -41,7 +41,7 @@ std::size_t joined_dim(std::span<const TensorDesc> in, const Attrs& attrs) {
   return dim;
 }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const std::size_t dim = joined_dim(in, attrs);
   Shape out{0};
   std::int64_t joined = 0;
@@ -135,8 +135,8 @@ void move(std::span<const Piece> pieces, const Tensor& whole, std::size_t dim, b
                 whole, dim, apart);
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
-  std::vector<TensorDesc> descs;
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+  TensorDescs descs;
   for (const Tensor& t : in) descs.push_back(t.desc());
   const std::size_t dim = joined_dim(descs, attrs);
   const Tensor out = context.make_output();
@@ -147,16 +147,15 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     if (!is_skipped(t.shape())) start += t.shape()[dim];
   }
   join_into(pieces, out, dim);
-  return {out};
+  return out;
 }
 
 // Each gradient is the part of the whole's that its tensor became: a view where it may be.
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
-  std::vector<TensorDesc> descs;
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
+  TensorDescs descs;
   for (std::size_t i = 0; i < context.input_count(); ++i) descs.push_back(context.input(i));
   const std::size_t dim = joined_dim(descs, attrs);
-  std::vector<Tensor> out(descs.size());
+  Tensors out(descs.size());
   std::vector<Piece> pieces;
   std::int64_t start = 0;
   for (std::size_t i = 0; i < descs.size(); ++i) {

@@ -19,7 +19,7 @@ namespace flame {
 
 namespace {
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Conv c = conv_of(in[0].shape, in[1].shape, attrs);
   check<DTypeError>(in[1].dtype == in[0].dtype && (!in[2].defined || in[2].dtype == in[0].dtype),
                     "conv2d: input is ", name(in[0].dtype), ", weight ", name(in[1].dtype),
@@ -34,7 +34,7 @@ std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs
   return {{in[0].dtype, out}};
 }
 
-driver::KernelId conv_kernel(std::string_view kernel, DType t) {
+KernelName conv_kernel(std::string_view kernel, DType t) {
   return {"conv.cu", expression(kernel, t)};
 }
 
@@ -55,7 +55,7 @@ void output(const OpContext& context, const Conv& c, const Tensor& x, const Tens
   columns_forward(context.device(), temporary_of(context), c, x, weight, bias, y);
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]), weight = as_contiguous(in[1]);
   const Tensor bias = in[2].defined() ? as_contiguous(in[2]) : Tensor();
   const Tensor y = context.make_output();
@@ -65,7 +65,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     context.save(context.needs_grad(1) ? x : Tensor());
     context.save(context.needs_grad(0) ? weight : Tensor());
   }
-  return {y};
+  return y;
 }
 
 void input_gradient(BackwardContext& context, const Conv& c, const Tensor& weight, const Tensor& g,
@@ -104,11 +104,10 @@ void bias_gradient(BackwardContext& context, const Conv& c, const Tensor& g, con
          0, partial.data(), db.data(), chunks, channels);
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Conv c = conv_of(context.input(0).shape, context.input(1).shape, attrs);
   const Tensor g = as_contiguous(grads[0]);
-  std::vector<Tensor> out(3);
+  Tensors out(3);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (context.needs_grad(i)) out[i] = context.make_gradient(i);
   const Tensor x = context.saved(0), weight = context.saved(1);

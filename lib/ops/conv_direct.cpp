@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-driver::KernelId depthwise_kernel(std::string_view kernel, const DepthwisePlan& d, DType t) {
+KernelName depthwise_kernel(std::string_view kernel, const DepthwisePlan& d, DType t) {
   return {"conv_depthwise.cu", expression(kernel, d.window, t)};
 }
 

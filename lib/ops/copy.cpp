@@ -101,8 +101,7 @@ void launch_copy(const Tensor& to, const Tensor& from, const Loop& loop) {
          loop.grid(static_cast<unsigned>(times)), loop.block(), 0, loop.extent, loop[0], loop[1]);
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs&) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
   const DType dtype = context.input(0).dtype;
   const bool as_it_is = context.may_alias(0) && grads[0].dtype() == dtype;
   return {as_it_is ? grads[0] : as_contiguous(grads[0], dtype)};
@@ -138,9 +137,9 @@ const OpDef& contiguous_def() {
   static const OpDef def{
       .name = "contiguous",
       .inputs = {{.name = "input", .dtypes = kAnyDType}},
-      .infer = [](std::span<const TensorDesc> in, const Attrs&) { return std::vector{in[0]}; },
+      .infer = [](std::span<const TensorDesc> in, const Attrs&) { return TensorDescs(in[0]); },
       .forward = [](OpContext&, std::span<const Tensor> in,
-                    const Attrs&) { return std::vector{as_contiguous(in[0])}; },
+                    const Attrs&) { return Tensors(as_contiguous(in[0])); },
       .backward = backward,
       .cost = [](std::span<const TensorDesc> in,
                  const Attrs&) { return copy_cost(in[0], in[0].dtype); },
@@ -157,12 +156,12 @@ const OpDef& to_def() {
       .attrs = {{"dtype"}},
       .infer =
           [](std::span<const TensorDesc> in, const Attrs& attrs) {
-            return std::vector{TensorDesc{dtype_argument("to", attrs), in[0].shape}};
+            return TensorDescs(TensorDesc{dtype_argument("to", attrs), in[0].shape});
           },
       .forward =
           [](OpContext& context, std::span<const Tensor> in, const Attrs&) {
             const DType dtype = context.output().dtype;
-            return std::vector{in[0].dtype() == dtype ? in[0] : as_contiguous(in[0], dtype)};
+            return Tensors(in[0].dtype() == dtype ? in[0] : as_contiguous(in[0], dtype));
           },
       .backward = backward,
       .cost = [](std::span<const TensorDesc> in,

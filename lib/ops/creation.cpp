@@ -82,21 +82,20 @@ std::int64_t arange_count(const Attrs& attrs) {
   return static_cast<std::int64_t>(count);
 }
 
-std::vector<TensorDesc> arange_infer(Descs, const Attrs& attrs) {
+TensorDescs arange_infer(Descs, const Attrs& attrs) {
   const TensorDesc out{dtype_argument("arange", attrs), {arange_count(attrs)}};
   checked_numel("arange", out.shape, out.dtype);
-  return {out};
+  return out;
 }
 
-std::vector<Tensor> arange_forward(OpContext& context, std::span<const Tensor>,
-                                   const Attrs& attrs) {
+Tensors arange_forward(OpContext& context, std::span<const Tensor>, const Attrs& attrs) {
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
-  if (n == 0) return {out};
+  if (n == 0) return out;
   launch(context.device(), {"fill.cu", expression("arange", out.dtype())},
          blocks_for(out, kArangeUnroll), {kThreads}, 0, out.data(),
          number_argument("arange", attrs, "start"), number_argument("arange", attrs, "step"), n);
-  return {out};
+  return out;
 }
 
 // -- random
@@ -111,7 +110,7 @@ std::int64_t per_counter(DType dtype) { return dtype == DType::kFloat64 ? 2 : 4;
 constexpr std::int64_t kIntegersPerCounter = 2;
 
 template <bool kNormal>
-std::vector<TensorDesc> random_infer(Descs, const Attrs& attrs) {
+TensorDescs random_infer(Descs, const Attrs& attrs) {
   constexpr const char* op = kNormal ? "randn" : "rand";
   const DType dtype = dtype_argument(op, attrs);
   check<DTypeError>(is_floating(dtype), op, ": dtype ", name(dtype), " is not floating");
@@ -119,16 +118,15 @@ std::vector<TensorDesc> random_infer(Descs, const Attrs& attrs) {
 }
 
 template <bool kNormal>
-std::vector<Tensor> random_forward(OpContext& context, std::span<const Tensor>,
-                                   const Attrs& attrs) {
+Tensors random_forward(OpContext& context, std::span<const Tensor>, const Attrs& attrs) {
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
-  if (n == 0) return {out};
+  if (n == 0) return out;
   const unsigned vectors = kNormal || size_of(out.dtype()) == 2 ? kManyVectors : kFewVectors;
   launch(context.device(),
          {"random.cu", expression("random", kNormal ? "Normal" : "Uniform", out.dtype())},
          blocks_for(out, vectors), {kThreads}, 0, out.data(), philox(attrs), n);
-  return {out};
+  return out;
 }
 
 // How kernels take numbers modulo `size`. A sum with 3 has no digits below 2^-51.
@@ -137,7 +135,7 @@ flame_params::Range range_of(unsigned long long size) {
           static_cast<unsigned>((1ull << 32) % size)};
 }
 
-std::vector<TensorDesc> randint_infer(Descs, const Attrs& attrs) {
+TensorDescs randint_infer(Descs, const Attrs& attrs) {
   const DType dtype = dtype_argument("randint", attrs);
   const std::int64_t low = attrs.get_int("low"), high = attrs.get_int("high");
   check<ValueError>(low < high, "randint: low ", low, " must be below high ", high);
@@ -149,17 +147,16 @@ std::vector<TensorDesc> randint_infer(Descs, const Attrs& attrs) {
   return {sized("randint", attrs, dtype)};
 }
 
-std::vector<Tensor> randint_forward(OpContext& context, std::span<const Tensor>,
-                                    const Attrs& attrs) {
+Tensors randint_forward(OpContext& context, std::span<const Tensor>, const Attrs& attrs) {
   Tensor out = context.make_output();
   const auto n = static_cast<long long>(out.numel());
-  if (n == 0) return {out};
+  if (n == 0) return out;
   const long long low = attrs.get_int("low");
   const auto range = range_of(static_cast<unsigned long long>(attrs.get_int("high")) -
                               static_cast<unsigned long long>(low));
   launch(context.device(), {"random.cu", expression("random_integers", out.dtype())},
          blocks_for(out, kManyVectors), {kThreads}, 0, out.data(), philox(attrs), low, range, n);
-  return {out};
+  return out;
 }
 
 // Attributes of a random op whose numbers the device's sequence provides.
@@ -185,7 +182,7 @@ Cost cost(Descs, const Attrs& attrs) {
   return write_cost(infer({}, attrs)[0]);
 }
 
-std::vector<TensorDesc> full_infer(Descs, const Attrs& attrs) {
+TensorDescs full_infer(Descs, const Attrs& attrs) {
   number_argument("full", attrs, "fill_value");
   return {sized("full", attrs, dtype_argument("full", attrs))};
 }
@@ -213,7 +210,7 @@ const OpDef& full_def() {
             Tensor out = context.make_output();
             const Constant c = number_argument("full", attrs, "fill_value");
             fill_into(out, c.is_integer ? Number(std::int64_t{c.integer}) : Number(c.real));
-            return std::vector{out};
+            return Tensors(std::move(out));
           },
       .cost = cost<full_infer>,
       .kernels = {"fill<*>"},

@@ -18,7 +18,7 @@ namespace {
 Shape with_a_dim(const Shape& shape) { return shape.empty() ? Shape{1} : shape; }
 Strides with_a_dim_strides(const Tensor& t) { return t.dim() == 0 ? Strides{1} : t.strides(); }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const int dim = normalize_dim("gather", attrs.get_int("dim"), in[0].shape.size());
   const Shape input = with_a_dim(in[0].shape), index = with_a_dim(in[1].shape);
   if (numel(index) == 0) return {{in[0].dtype, in[1].shape}};  // whatever its rank, as in PyTorch
@@ -62,7 +62,7 @@ struct Call {
   const Tensor &input, &index, &out;
   const void* fault;
 
-  driver::KernelId kernel(std::string_view name) const {
+  KernelName kernel(std::string_view name) const {
     return {"index.cu", expression(name, index.dtype(), input.dtype())};
   }
 };
@@ -130,7 +130,7 @@ void gather_anything(const Call& call, const flame_params::Gather& p) {
          call.input.data(), call.index.data(), call.out.data(), call.fault, p);
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor &input = in[0], &index = in[1];
   const Tensor out = context.make_output();
   const Device& device = context.device();
@@ -142,7 +142,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     if (!gather_lines(call, p) && !gather_strips(call, p)) gather_anything(call, p);
   }
   if (context.needs_grad(0)) context.save(index);
-  return {out};
+  return out;
 }
 
 // The launch of the gradient: see kernels/index.cu.
@@ -196,9 +196,8 @@ LinesPlan plan_lines(const Device& device, const Tensor& index, const Tensor& dx
   return plan;
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
-  std::vector<Tensor> out(2);
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
+  Tensors out(2);
   const Tensor dx = out[0] = context.make_gradient(0);
   const Tensor index = context.saved(0);
   if (dx.numel() == 0) return out;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/core/error.h"
+#include "lib/tensor/tensor_impl.h"
 
 namespace flame {
 namespace {
@@ -74,16 +75,19 @@ Dims merged_dims(const Shape& shape, std::span<const LoopOperand> operands) {
   return dims;
 }
 
+bool is_aligned(const Tensor& t, std::int64_t width) {
+  const std::int64_t bytes =
+      std::min(kAccess, width * static_cast<std::int64_t>(size_of(t.dtype())));
+  return reinterpret_cast<std::uintptr_t>(t.data()) % bytes == 0;
+}
+
 bool allows_vectors(const Dims& dims, std::span<const LoopOperand> operands, std::int64_t width) {
   const Dim& inner = dims.back();
   if (inner.size < width || (dims.count > 1 && inner.size % width != 0)) return false;
   for (std::size_t k = 0; k < operands.size(); ++k) {
     const Tensor& t = operands[k].tensor();
     if (!t.defined() || inner.strides[k] == 0) continue;
-    const std::int64_t bytes =
-        std::min(kAccess, width * static_cast<std::int64_t>(size_of(t.dtype())));
-    if (inner.strides[k] != 1 || reinterpret_cast<std::uintptr_t>(t.data()) % bytes != 0)
-      return false;
+    if (inner.strides[k] != 1 || !is_aligned(t, width)) return false;
     for (std::size_t d = 0; d + 1 < dims.count; ++d)
       if (dims.dim[d].strides[k] % width != 0) return false;
   }
@@ -110,12 +114,51 @@ bool make_rows(Dims& dims, std::size_t operands) {
   return true;
 }
 
+// Whether every tensor is contiguous and has the iteration's shape.
+bool all_lie_alike(const Shape& shape, std::span<const LoopOperand> operands) {
+  return std::ranges::all_of(operands, [&](const LoopOperand& operand) {
+    const TensorImpl* const t = operand.tensor().impl().get();
+    return !t || (t->contiguous && t->shape == shape);
+  });
+}
+
+// What lay_out would find, without a look at any dim: most ops are of this kind.
+void lay_flat(Loop& loop, std::span<const LoopOperand> operands, std::int64_t width) {
+  const bool vectors = width > 1 && loop.extent.numel >= width &&
+                       std::ranges::all_of(operands, [&](const LoopOperand& operand) {
+                         return !operand.tensor().defined() || is_aligned(operand.tensor(), width);
+                       });
+  if (vectors) loop.vector = static_cast<int>(width);
+  loop.extent.flat = loop.extent.rank = 1;
+  loop.extent.size[0] = ceil_div(loop.extent.numel, loop.vector);
+  for (std::size_t k = 0; k < operands.size(); ++k)
+    if (operands[k].tensor().defined()) loop.operands[k].stride[0] = loop.vector;
+}
+
 // Whether there is one dim, and every operand lies along it.
 bool is_flat(const Dims& dims, std::span<const LoopOperand> operands, std::int64_t vector) {
   if (dims.count != 1) return false;
   for (std::size_t k = 0; k < operands.size(); ++k)
     if (operands[k].tensor().defined() && dims.back().strides[k] != vector) return false;
   return true;
+}
+
+void lay_out(Loop& loop, const Shape& shape, std::span<const LoopOperand> operands,
+             std::int64_t width) {
+  Dims dims = merged_dims(shape, operands);
+  if (width > 1 && allows_vectors(dims, operands, width)) {
+    loop.vector = static_cast<int>(width);
+    dims.back().size = ceil_div(dims.back().size, width);
+    for (std::int64_t& stride : dims.back().strides) stride *= width;
+  }
+  loop.extent.flat = is_flat(dims, operands, loop.vector);
+  loop.extent.rows = !loop.extent.flat && make_rows(dims, operands.size());
+  loop.extent.rank = static_cast<int>(dims.count);
+  for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
+  set_divisors(loop.extent);
+  for (std::size_t k = 0; k < operands.size(); ++k)
+    for (std::size_t d = 0; d < dims.count; ++d)
+      loop.operands[k].stride[d] = dims.dim[d].strides[k];
 }
 
 }  // namespace
@@ -157,23 +200,14 @@ Loop make_loop(const Shape& shape, std::initializer_list<LoopOperand> given, std
   for (const LoopOperand& operand : operands)
     if (element == 0 && operand.tensor().defined())
       widest = std::max(widest, size_of(operand.tensor().dtype()));
-  Dims dims = merged_dims(shape, operands);
   const std::int64_t width = kAccess / static_cast<std::int64_t>(widest);
-  if (width > 1 && allows_vectors(dims, operands, width)) {
-    loop.vector = static_cast<int>(width);
-    dims.back().size = ceil_div(dims.back().size, width);
-    for (std::int64_t& stride : dims.back().strides) stride *= width;
-  }
-  loop.extent.flat = is_flat(dims, operands, loop.vector);
-  loop.extent.rows = !loop.extent.flat && make_rows(dims, operands.size());
-  loop.extent.rank = static_cast<int>(dims.count);
-  for (std::size_t d = 0; d < dims.count; ++d) loop.extent.size[d] = dims.dim[d].size;
-  set_divisors(loop.extent);
+  if (all_lie_alike(shape, operands))
+    lay_flat(loop, operands, width);
+  else
+    lay_out(loop, shape, operands, width);
   for (std::size_t k = 0; k < operands.size(); ++k) {
-    flame_params::Strided& s = loop.operands[k];
-    if (operands[k].tensor().defined()) s.data = operands[k].tensor().data();
-    s.scalar = operands[k].number();
-    for (std::size_t d = 0; d < dims.count; ++d) s.stride[d] = dims.dim[d].strides[k];
+    if (operands[k].tensor().defined()) loop.operands[k].data = operands[k].tensor().data();
+    loop.operands[k].scalar = operands[k].number();
   }
   return loop;
 }

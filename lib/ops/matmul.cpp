@@ -283,7 +283,7 @@ Sizes sizes_of(const Shape& a, const Shape& b) {
   return s;
 }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs&) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs&) {
   check<DTypeError>(in[0].dtype == in[1].dtype, "matmul: input is ", name(in[0].dtype),
                     ", other is ", name(in[1].dtype));
   const Sizes s = sizes_of(in[0].shape, in[1].shape);
@@ -294,7 +294,7 @@ std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs&) {
   return {{in[0].dtype, out}};
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs&) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs&) {
   const Tensor out = context.make_output();
   const Sizes s = sizes_of(in[0].shape(), in[1].shape());
   if (out.numel() > 0)
@@ -304,18 +304,17 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     context.save(context.needs_grad(1) ? in[0] : Tensor());
     context.save(context.needs_grad(0) ? in[1] : Tensor());
   }
-  return {out};
+  return out;
 }
 
 // d input = G other^T, d other = input^T G.
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs&) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
   const Sizes s = sizes_of(context.input(0).shape, context.input(1).shape);
   Stack g{.tensor = as_contiguous(grads[0]), .rows = s.m, .cols = s.n, .row_stride = s.n};
   g.batch = s.batch, g.batch_stride = contiguous_strides(s.batch);
   for (std::int64_t& stride : g.batch_stride) stride *= s.m * s.n;
 
-  std::vector<Tensor> out(2);
+  Tensors out(2);
   const auto make = [&](std::size_t i) {
     if (!context.needs_grad(i)) return;
     out[i] = context.make_gradient(i);

@@ -77,9 +77,9 @@ Rows rows_of(const Shape& shape, const IntList& normalized) {
   return r;
 }
 
-driver::KernelId norm_kernel(std::string name) { return {"norm.cu", std::move(name)}; }
+KernelName norm_kernel(const Expression& name) { return {"norm.cu", name}; }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Shape& shape = in[0].shape;
   const IntList normalized = attrs.get_ints("normalized_shape");
   check<ShapeError>(!normalized.empty(),
@@ -109,7 +109,7 @@ void with_eps(DType dtype, double eps, Run&& run) {
   dtype == DType::kFloat64 ? run(eps) : run(static_cast<float>(eps));
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]);
   const Tensor weight = contiguous_or_none(in[1]), bias = contiguous_or_none(in[2]);
   const Tensor y = context.make_output();
@@ -141,7 +141,7 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     });
   if (context.needs_any_grad())
     for (const Tensor& kept : {x, weight, mean, rstd}) context.save(kept);
-  return {y};
+  return y;
 }
 
 void input_gradient(const Device& device, const Tensor& x, const Tensor& g, const Tensor& weight,
@@ -240,13 +240,12 @@ void fused_gradients(BackwardContext& context, const FusedPlan& plan, const Tens
   if (affine) finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Tensor g = as_contiguous(grads[0]);
   const Tensor x = context.saved(0), weight = context.saved(1), mean = context.saved(2),
                rstd = context.saved(3);
   const Rows r = rows_of(x.shape(), attrs.get_ints("normalized_shape"));
-  std::vector<Tensor> out(3);
+  Tensors out(3);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (context.needs_grad(i)) out[i] = context.make_gradient(i);
   if (x.numel() == 0) {

@@ -114,7 +114,7 @@ Pool pool_of(const Shape& input, const Attrs& attrs) {
   return p;
 }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Pool p = pool_of(in[0].shape, attrs);
   Shape out;
   if (p.in.batched) out.push_back(p.in.count);
@@ -249,7 +249,7 @@ void backward_planes(const Device& device, const Pool& p, const Tensor& g, const
          where.data(), dx.data(), plane_params(p, per_block, {g, where, dx}));
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0]);
   const Tensor y = context.make_output();
   const Pool p = pool_of(x.shape(), attrs);
@@ -270,21 +270,20 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     };
     p.place() == DType::kInt32 ? run(params_of<int>(p)) : run(params_of<long long>(p));
   }
-  return {y};
+  return y;
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Tensor g = as_contiguous(grads[0]), where = context.saved(0);
   const Tensor dx = context.make_gradient(0);
   const Pool p = pool_of(dx.shape(), attrs);
   if (dx.numel() > 0 && p.by_rows(dx.dtype())) {
     backward_rows(context.device(), p, g, where, dx);
-    return {dx};
+    return dx;
   }
   if (dx.numel() > 0 && p.planes_at_once(dx.dtype()) > 0) {
     backward_planes(context.device(), p, g, where, dx);
-    return {dx};
+    return dx;
   }
   auto run = [&](const auto& params) {
     launch(context.device(), {"pool.cu", expression("max_pool_backward", p.place(), g.dtype())},
@@ -292,7 +291,7 @@ std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> g
   };
   if (dx.numel() > 0)
     p.place() == DType::kInt32 ? run(params_of<int>(p)) : run(params_of<long long>(p));
-  return {dx};
+  return dx;
 }
 
 Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {

@@ -67,7 +67,7 @@ Cost cost_of(const TensorDesc& in, const TensorDesc& out) {
 // -- sum and mean
 
 template <bool kMean>
-std::vector<TensorDesc> sum_infer(Descs in, const Attrs& attrs) {
+TensorDescs sum_infer(Descs in, const Attrs& attrs) {
   constexpr const char* op = kMean ? "mean" : "sum";
   const DType dtype = dtype_argument(op, attrs, in[0].dtype);
   check<DTypeError>(is_floating(dtype), op, ": dtype ", name(dtype), " is not floating");
@@ -75,8 +75,7 @@ std::vector<TensorDesc> sum_infer(Descs in, const Attrs& attrs) {
 }
 
 template <bool kMean>
-std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
-                                const Attrs& attrs) {
+Tensors sum_forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Dims dims = dims_of(context.op().name, in[0].shape(), attrs);
   Tensor out = context.make_output();
   // As PyTorch: the input is cast first, then summed.
@@ -88,7 +87,7 @@ std::vector<Tensor> sum_forward(OpContext& context, std::span<const Tensor> in,
                .vectors = true,
                .at_once = true},
               out.dtype(), x.shape(), dims.kept, {x});
-  return {out};
+  return out;
 }
 
 // gx = g / count written out, by one launch; undefined where the accesses of one need several g,
@@ -105,13 +104,12 @@ Tensor mean_gradient(const BackwardContext& context, const Tensor& g, const Dims
 // The gradient of every element is that of its output (over the count): a view of the small tensor,
 // unless the engine would have to write it out.
 template <bool kMean>
-std::vector<Tensor> sum_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                 const Attrs& attrs) {
+Tensors sum_backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const TensorDesc& in = context.input(0);
   const Dims dims = dims_of(context.op().name, in.shape, attrs);
   Tensor g = aligned_view(grads[0], dims);
   if (kMean && !context.may_alias(0) && g.dtype() == in.dtype)
-    if (Tensor gx = mean_gradient(context, g, dims); gx.defined()) return {gx};
+    if (Tensor gx = mean_gradient(context, g, dims); gx.defined()) return gx;
   if (kMean) {
     Tensor share = context.temporary(g.shape(), g.dtype());
     if (const Loop loop = make_loop(g.shape(), {share, g, dims.count}); !loop.empty())
@@ -140,17 +138,13 @@ std::int64_t sum_workspace(Descs in, const Attrs& attrs) {
   return cast + reduce_workspace(out.dtype, in[0].shape, dims.kept, true);
 }
 
-std::vector<AttrParam> dims_attrs() {
-  return {{"dim", AttrValue{IntList{}}}, {"keepdim", AttrValue{false}}};
-}
-
 template <bool kMean>
 OpDef sum_def_of(std::string_view op_name) {
-  std::vector<AttrParam> attrs = dims_attrs();
-  attrs.push_back({"dtype", AttrValue{}});
   return {.name = op_name,
           .inputs = {{.name = "input"}},
-          .attrs = std::move(attrs),
+          .attrs = {{"dim", AttrValue{IntList{}}},
+                    {"keepdim", AttrValue{false}},
+                    {"dtype", AttrValue{}}},
           .infer = sum_infer<kMean>,
           .forward = sum_forward<kMean>,
           .backward = sum_backward<kMean>,
@@ -172,7 +166,7 @@ OpDef sum_def_of(std::string_view op_name) {
 constexpr int kPeak = 4;             // accumulators of dev::Peak
 constexpr unsigned kPeakUnroll = 2;  // dev::kPeakUnroll of kernels/reduce.cu
 
-std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
+TensorDescs amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
   for (std::size_t i = 0; i < dims.kept.size(); ++i)
     check<ShapeError>(dims.kept[i] || in[0].shape[i] > 0 || numel(dims.out) == 0,
@@ -184,14 +178,13 @@ std::vector<TensorDesc> amax_infer(Descs in, const Attrs& attrs) {
 // Where a gradient will be asked for, the same pass makes a record of each output's maxima: how
 // many there are, or where the only one lies in the input's memory (dev::Record of
 // kernels/reduce.cu).
-std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
-                                 const Attrs& attrs) {
+Tensors amax_forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape(), attrs);
   Tensor out = context.make_output();
   if (!context.needs_grad(0)) {
     reduce_into(out, {.file = "reduce.cu", .op = "Max", .vectors = true, .at_once = true},
                 out.dtype(), in[0].shape(), dims.kept, {in[0]});
-    return {out};
+    return out;
   }
   const Tensor record = context.temporary(out.shape(), accumulator(out.dtype()));
   reduce_into(out,
@@ -204,7 +197,7 @@ std::vector<Tensor> amax_forward(OpContext& context, std::span<const Tensor> in,
   context.save(in[0], Reads::kParts);  // of outputs that have more than one maximum
   context.save(out, Reads::kParts);
   context.save(record);
-  return {out};
+  return out;
 }
 
 // What amax_backward takes: x, and an element of the others for each output.
@@ -224,23 +217,22 @@ void dense_amax_gradient(const BackwardContext& context, const Tensor& gx, const
          loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
 }
 
-std::vector<Tensor> amax_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                  const Attrs& attrs) {
+Tensors amax_backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Tensor x = context.saved(0);
   const Dims dims = dims_of("amax", x.shape(), attrs);
   const Peaks of{x, aligned_view(context.saved(1), dims), aligned_view(context.saved(2), dims),
                  aligned_view(grads[0], dims)};
   Tensor gx = context.make_gradient(0);
   const Loop loop = make_loop(x.shape(), {gx, x, of.record, of.g, of.maximum}, size_of(x.dtype()));
-  if (loop.empty()) return {gx};
+  if (loop.empty()) return gx;
   if (is_half(x.dtype()) && loop.vector > 1 && !loop.repeats(2)) {
     dense_amax_gradient(context, gx, of);
-    return {gx};
+    return gx;
   }
   launch(context.device(), {"reduce.cu", expression("amax_backward", x.dtype(), loop.vector)},
          loop.grid(kPeakUnroll), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3],
          loop[4]);
-  return {gx};
+  return gx;
 }
 
 }  // namespace
@@ -259,7 +251,7 @@ const OpDef& amax_def() {
   static const OpDef def{
       .name = "amax",
       .inputs = {{.name = "input"}},
-      .attrs = dims_attrs(),
+      .attrs = {{"dim", AttrValue{IntList{}}}, {"keepdim", AttrValue{false}}},
       .infer = amax_infer,
       .forward = amax_forward,
       .backward = amax_backward,

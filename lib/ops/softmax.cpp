@@ -35,7 +35,7 @@ Lines lines_of(const Shape& shape, std::int64_t dim) {
   return lines;
 }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   normalize_dim("softmax", attrs.get_int("dim"), in[0].shape.size());
   return {{work_dtype(in[0], attrs), in[0].shape}};
 }
@@ -150,7 +150,7 @@ Tensor split_words(Context& context, const SplitPlan& plan) {
 // Where there are words the launch before is the one that fills them, and the only one that the
 // kernel still has to wait for.
 template <class... Args>
-void launch_split(const Device& device, const driver::KernelId& kernel, const SplitPlan& plan,
+void launch_split(const Device& device, const KernelName& kernel, const SplitPlan& plan,
                   const Args&... args) {
   const auto go = plan.segments == 1 ? &launch<Args...> : &launch_early<Args...>;
   go(device, kernel, plan.grid, plan.block, plan.shared_bytes, args...);
@@ -182,7 +182,7 @@ void run_forward(OpContext& context, const Tensor& x, const Tensor& y, const Lin
   const Device& device = context.device();
   const DType t = x.dtype();
   const long long rows = lines.count(), cols = lines.cols, inner = lines.inner;
-  auto kernel = [](std::string e) { return driver::KernelId{"softmax.cu", std::move(e)}; };
+  auto kernel = [](const Expression& e) { return KernelName{"softmax.cu", e}; };
   if (inner > 1) {
     if (const SplitPlan plan = plan_columns(device, lines, t, {x, y}); plan.segments > 0)
       return run_columns(context, "softmax_forward_columns", plan, t, lines, x, y);
@@ -210,7 +210,7 @@ void run_backward(BackwardContext& context, const Tensor& x, const Tensor& g, co
   const Device& device = context.device();
   const DType t = x.dtype();
   const long long rows = lines.count(), cols = lines.cols, inner = lines.inner;
-  auto kernel = [](std::string e) { return driver::KernelId{"softmax.cu", std::move(e)}; };
+  auto kernel = [](const Expression& e) { return KernelName{"softmax.cu", e}; };
   if (inner > 1) {
     if (const SplitPlan plan = plan_columns(device, lines, t, {x, g, dx}); plan.segments > 0)
       return run_columns(context, "softmax_backward_columns", plan, t, lines, x, g, dx);
@@ -233,30 +233,29 @@ void run_backward(BackwardContext& context, const Tensor& x, const Tensor& g, co
          longer.shared_bytes, x.data(), g.data(), dx.data(), cols, vectors, longer.kept);
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Tensor x = as_contiguous(in[0], context.output().dtype);
   const Tensor y = context.make_output();
   if (y.numel() > 0) run_forward(context, x, y, lines_of(x.shape(), attrs.get_int("dim")));
   // Backward works from the input: the output may have been rounded to a half type.
   if (context.needs_grad(0)) context.save(x);
-  return {y};
+  return y;
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   const Tensor x = context.saved(0);
   const Tensor g = as_contiguous(grads[0]);
   const Tensor dx = context.make_gradient(0);
-  if (dx.numel() == 0) return {dx};
+  if (dx.numel() == 0) return dx;
   const Lines lines = lines_of(x.shape(), attrs.get_int("dim"));
   if (dx.dtype() == x.dtype()) {
     run_backward(context, x, g, dx, lines);
-    return {dx};
+    return dx;
   }
   const Tensor wide = context.temporary(x.shape(), x.dtype());
   run_backward(context, x, g, wide, lines);
   copy_into(dx, wide);
-  return {dx};
+  return dx;
 }
 
 Cost cost(std::span<const TensorDesc> in, const Attrs& attrs) {

@@ -23,8 +23,8 @@ struct UnaryRow {
   flame_params::Numbers (*numbers)(const Attrs&) = nullptr;
 };
 
-std::string kernel(const UnaryRow& row, std::string_view name, const Attrs& attrs, DType dtype,
-                   int vector) {
+Expression kernel(const UnaryRow& row, std::string_view name, const Attrs& attrs, DType dtype,
+                  int vector) {
   return expression(name, row.choose ? row.choose(attrs) : row.functor, dtype, vector);
 }
 
@@ -33,31 +33,30 @@ flame_params::Numbers numbers_of(const UnaryRow& row, const Attrs& attrs) {
 }
 
 template <const UnaryRow& row>
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   if constexpr (row.choose != nullptr) row.choose(attrs);  // throws on a bad argument
-  return {in[0]};
+  return in[0];
 }
 
 template <const UnaryRow& row>
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   Tensor y = context.make_output();
   if (const Loop loop = make_loop(y.shape(), {y, in[0]}); !loop.empty())
     launch(context.device(),
            {"unary.cu", kernel(row, "unary_forward", attrs, y.dtype(), loop.vector)}, loop.grid(),
            loop.block(), 0, loop.extent, loop[0], loop[1], numbers_of(row, attrs));
   if (context.needs_grad(0)) context.save(row.saves == Saves::kInput ? in[0] : y);
-  return {y};
+  return y;
 }
 
 template <const UnaryRow& row>
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs& attrs) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs& attrs) {
   Tensor gx = context.make_gradient(0);
   if (const Loop loop = make_loop(gx.shape(), {gx, context.saved(0), grads[0]}); !loop.empty())
     launch(context.device(),
            {"unary.cu", kernel(row, "unary_backward", attrs, gx.dtype(), loop.vector)}, loop.grid(),
            loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], numbers_of(row, attrs));
-  return {gx};
+  return gx;
 }
 
 template <const UnaryRow& row>

@@ -34,12 +34,12 @@ Tensor take(const Tensor& of, const View& view) {
 using Geometry = View (*)(const Shape& shape, const Strides& strides, const Attrs&);
 
 template <Geometry geometry>
-std::vector<TensorDesc> infer(Descs in, const Attrs& attrs) {
+TensorDescs infer(Descs in, const Attrs& attrs) {
   return {{in[0].dtype, geometry(in[0].shape, contiguous_strides(in[0].shape), attrs).shape}};
 }
 
 template <Geometry geometry>
-std::vector<Tensor> forward(OpContext&, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext&, std::span<const Tensor> in, const Attrs& attrs) {
   return {take(in[0], geometry(in[0].shape(), in[0].strides(), attrs))};
 }
 
@@ -108,16 +108,15 @@ Tensor reshaped(const Tensor& t, const Shape& shape) {
   return make_view(copy, shape, contiguous_strides(shape), copy.storage_offset());
 }
 
-std::vector<TensorDesc> reshape_infer(Descs in, const Attrs& attrs) {
+TensorDescs reshape_infer(Descs in, const Attrs& attrs) {
   return {{in[0].dtype, resolved_shape(in[0].shape, attrs.get_ints("shape"))}};
 }
 
-std::vector<Tensor> reshape_forward(OpContext& context, std::span<const Tensor> in, const Attrs&) {
+Tensors reshape_forward(OpContext& context, std::span<const Tensor> in, const Attrs&) {
   return {reshaped(in[0], context.output().shape)};
 }
 
-std::vector<Tensor> reshape_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                     const Attrs&) {
+Tensors reshape_backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
   return {reshaped(grads[0], context.input(0).shape)};
 }
 
@@ -183,8 +182,7 @@ View permute_view(const Shape& shape, const Strides& strides, const Attrs& attrs
 }
 
 template <DimsOf dims_of>
-std::vector<Tensor> permute_backward(BackwardContext&, std::span<const Tensor> grads,
-                                     const Attrs& attrs) {
+Tensors permute_backward(BackwardContext&, std::span<const Tensor> grads, const Attrs& attrs) {
   const std::vector<int> dims = dims_of(grads[0].shape().size(), attrs);
   std::vector<int> inverse(dims.size());
   for (std::size_t i = 0; i < dims.size(); ++i)
@@ -251,8 +249,8 @@ View select_view(const Shape& shape, const Strides& strides, const Attrs& attrs)
 
 // Zeros, the gradient in its slice, zeros: written side by side, in one pass.
 template <Geometry geometry>
-std::vector<Tensor> slice_backward(BackwardContext& context, std::span<const Tensor> grads,
-                                   const Attrs& attrs) {
+Tensors slice_backward(BackwardContext& context, std::span<const Tensor> grads,
+                       const Attrs& attrs) {
   Tensor gx = context.make_gradient(0);
   const Shape& shape = gx.shape();
   const auto dim =
@@ -275,7 +273,7 @@ std::vector<Tensor> slice_backward(BackwardContext& context, std::span<const Ten
   }
   const Piece pieces[] = {piece(0, start), middle, piece(start + length, shape[dim])};
   join_into(pieces, gx, dim);
-  return {gx};
+  return gx;
 }
 
 template <Geometry geometry>
@@ -323,7 +321,7 @@ const OpDef& expand_def() {
     OpDef d = view_def<expand_view>(
         "expand", {{"size"}},
         [](BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
-          return std::vector{sum_to(grads[0], context.input(0).shape)};
+          return Tensors(sum_to(grads[0], context.input(0).shape));
         },
         {"reduce*<Sum,*>"});
     d.backward_workspace = [](Descs in, const Attrs& attrs) -> std::int64_t {

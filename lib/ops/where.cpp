@@ -17,7 +17,7 @@ DType value_dtype(const TensorDesc& x, const TensorDesc& y) {
   return x.defined ? x.dtype : y.defined ? y.dtype : DType::kFloat32;
 }
 
-std::vector<TensorDesc> infer(std::span<const TensorDesc> in, const Attrs& attrs) {
+TensorDescs infer(std::span<const TensorDesc> in, const Attrs& attrs) {
   Shape shape = in[0].shape;
   constexpr std::string_view names[] = {"input", "other"};
   for (std::size_t i = 1; i < 3; ++i) {
@@ -33,7 +33,7 @@ LoopOperand value_operand(const Tensor& tensor, const Attrs& attrs, std::string_
   return tensor.defined() ? LoopOperand(tensor) : LoopOperand(attrs.get_double(name));
 }
 
-std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
+Tensors forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   Tensor out = context.make_output();
   const Loop loop = make_loop(out.shape(), {out, in[0], value_operand(in[1], attrs, "input"),
                                             value_operand(in[2], attrs, "other")});
@@ -41,16 +41,15 @@ std::vector<Tensor> forward(OpContext& context, std::span<const Tensor> in, cons
     launch(context.device(), {"where.cu", expression("where_forward", out.dtype(), loop.vector)},
            loop.grid(), loop.block(), 0, loop.extent, loop[0], loop[1], loop[2], loop[3]);
   if (context.needs_any_grad()) context.save(in[0]);
-  return {out};
+  return out;
 }
 
-std::vector<Tensor> backward(BackwardContext& context, std::span<const Tensor> grads,
-                             const Attrs&) {
+Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const Attrs&) {
   const Shape& shape = context.output().shape;
   const DType dtype = context.output().dtype;
   const Tensor condition = context.saved(0);
-  std::vector<Tensor> out(3);
-  std::vector<LoopOperand> plain(2, 0.0);  // gradients that need no sum: made in one launch
+  Tensors out(3);
+  std::array<LoopOperand, 2> plain{0.0, 0.0};  // gradients that need no sum: made in one launch
   for (std::size_t i = 1; i < 3; ++i) {
     if (!context.needs_grad(i)) continue;
     out[i] = context.make_gradient(i);

@@ -17,15 +17,16 @@ Runtime::~Runtime() {
   for (const auto& [stream, words] : tickets_) driver_->deallocate(words);
 }
 
-driver::KernelHandle Runtime::kernel(const driver::KernelId& id) {
+driver::KernelHandle Runtime::kernel(const KernelName& name) {
   {
     std::shared_lock lock(kernels_mutex_);
-    if (auto it = kernels_.find(id); it != kernels_.end()) return it->second;
+    if (auto it = kernels_.find(name); it != kernels_.end()) return it->second;
   }
   // Compiled outside the lock: two threads may both compile, one result is kept.
+  const driver::KernelId id{std::string(name.file), name.expression};
   const driver::KernelHandle handle = driver_->load(driver_->compile(id), id);
   std::unique_lock lock(kernels_mutex_);
-  return kernels_.emplace(id, handle).first->second;
+  return kernels_.try_emplace({id, name.expression.hash()}, handle).first->second;
 }
 
 Runtime::PhiloxSlice Runtime::take_random(std::uint64_t count) {
@@ -86,7 +87,7 @@ void* Runtime::tickets(driver::StreamHandle stream) {
   return words;
 }
 
-void launch_kernel(const Device& device, const driver::KernelId& kernel, driver::Dim3 grid,
+void launch_kernel(const Device& device, const KernelName& kernel, driver::Dim3 grid,
                    driver::Dim3 block, unsigned shared_bytes, std::span<const driver::Arg> args,
                    bool early) {
   Runtime& runtime = device.runtime();
@@ -96,7 +97,7 @@ void launch_kernel(const Device& device, const driver::KernelId& kernel, driver:
   try {
     runtime.driver().synchronize(device.stream());
   } catch (const Error& e) {
-    throw DriverError(str_cat("kernel ", kernel.expression, " of ", kernel.file,
+    throw DriverError(str_cat("kernel ", std::string(kernel.expression), " of ", kernel.file,
                               " failed (FLAME_SYNC): ", e.what()));
   }
 }

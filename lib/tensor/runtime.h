@@ -9,6 +9,7 @@
 
 #include "lib/tensor/allocator.h"
 #include "lib/tensor/device.h"
+#include "lib/tensor/launch.h"
 
 namespace flame {
 
@@ -30,7 +31,7 @@ class Runtime {
   std::atomic<bool> allow_tf32;
 
   // Compiled and loaded once for a spelling; safe from any thread.
-  driver::KernelHandle kernel(const driver::KernelId& id);
+  driver::KernelHandle kernel(const KernelName& name);
 
   // The next `count` numbers of the Philox sequence: the seed, and where they start.
   struct PhiloxSlice {
@@ -59,12 +60,24 @@ class Runtime {
   DeviceOptions options_;
   Allocator allocator_;
   std::shared_mutex kernels_mutex_;
-  struct HashKernel {  // the expression alone: hardly two files have the same
-    std::size_t operator()(const driver::KernelId& id) const {
-      return std::hash<std::string>()(id.expression);
+  // Found by what is known of a name that is not spelled out.
+  struct LoadedName {
+    driver::KernelId id;
+    std::size_t hash;
+  };
+  struct HashName {
+    using is_transparent = void;
+    std::size_t operator()(const LoadedName& name) const { return name.hash; }
+    std::size_t operator()(const KernelName& name) const { return name.expression.hash(); }
+  };
+  struct SameName {
+    using is_transparent = void;
+    bool operator()(const LoadedName& a, const LoadedName& b) const { return a.id == b.id; }
+    bool operator()(const KernelName& a, const LoadedName& b) const {
+      return a.expression.is(b.id.expression) && a.file == b.id.file;
     }
   };
-  std::unordered_map<driver::KernelId, driver::KernelHandle, HashKernel> kernels_;
+  std::unordered_map<LoadedName, driver::KernelHandle, HashName, SameName> kernels_;
   std::mutex random_mutex_;
   std::uint64_t seed_ = 0, counter_ = 0;
   std::mutex faults_mutex_;
