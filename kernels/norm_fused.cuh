@@ -5,14 +5,17 @@
 
 namespace dev {
 
+// Rows that a block has under way: more gain nothing (H200). lib/ops/norm.cpp agrees.
+inline constexpr int kRowsAhead = 2;
+
 // The rows of x and g that a thread has under way, its own pieces of them: a ring in dynamic shared
-// memory, `depth` rows of 2 * kItems pieces. A thread reads only what it copied itself, so that no
-// barrier is needed; pieces past the end of a row are zero.
+// memory, kRowsAhead rows of 2 * kItems pieces. A thread reads only what it copied itself, so that
+// no barrier is needed; pieces past the end of a row are zero.
 template <int kItems, class T>
 struct RowRing {
   using Raw = RawTile<kItems, T>;
   const T *x, *g;
-  int cols, depth;
+  int cols;
   long long at, stride;  // this thread's place in the row to ask for, and on to the block's next
   int to = 0, from = 0;  // in pieces
 
@@ -23,7 +26,7 @@ struct RowRing {
   __device__ __forceinline__ int pitch() const { return 2 * kItems * int(blockDim.x); }
   __device__ __forceinline__ void advance(int& row) const {
     row += pitch();
-    if (row == depth * pitch()) row = 0;
+    if (row == kRowsAhead * pitch()) row = 0;
   }
   __device__ __forceinline__ int column(int item) const {
     return (item * int(blockDim.x) + int(threadIdx.x)) * Raw::kN;
@@ -33,7 +36,7 @@ struct RowRing {
     for (int i = 0; i < kItems; ++i)
       if (column(i) >= cols)
 #pragma unroll 1
-        for (int row = 0; row < depth * pitch(); row += pitch())
+        for (int row = 0; row < kRowsAhead * pitch(); row += pitch())
           slot(row, 0, i)->fill(Acc<T>(0)), slot(row, 1, i)->fill(Acc<T>(0));
   }
   // Asks for the block's next row, or for nothing, which counts as well.
@@ -53,7 +56,7 @@ struct RowRing {
   }
   // The row that was asked for first.
   __device__ __forceinline__ void take(Raw& x_raw, Raw& g_raw) {
-    async_wait_but_some(depth - 1);
+    async_wait_but<kRowsAhead - 1>();
 #pragma unroll
     for (int i = 0; i < kItems; ++i)
       x_raw.piece[i] = *slot(from, 0, i), g_raw.piece[i] = *slot(from, 1, i);
@@ -118,14 +121,14 @@ inline constexpr int kFusedThreads = sizeof(T) > 2 ? 640
 
 // dx and the partial sums of dw and db in one pass over x and g, rows of whole vectors. Block b
 // takes the rows b, b + gridDim.x, ...; a thread keeps the sums of the columns it holds in
-// registers, and has `depth` rows under way. partial: (2, gridDim.x, cols). dx or partial may be
+// registers. partial: (2, gridDim.x, cols). dx or partial may be
 // null: a gradient has the same bits whether or not the others were asked for. Memory traffic: rows
 // * cols * 3 * sizeof(T).
 template <int kItems, class T>
 __global__ void __launch_bounds__((dev::kFusedThreads<kItems, T>), 1)
     layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,
                               const dev::Acc<T>* rstd, T* dx, dev::Acc<T>* partial, long long rows,
-                              int cols, int depth) {
+                              int cols) {
   using A = dev::Acc<T>;
   using Raw = dev::RawTile<kItems, T>;
   using Sums = dev::PairSums<A>;
@@ -138,13 +141,13 @@ __global__ void __launch_bounds__((dev::kFusedThreads<kItems, T>), 1)
   for (int j = 0; j < Raw::kSize; ++j) dw.v[j] = db.v[j] = 0, w[j] = 1;
   const long long stride = (long long)gridDim.x * cols;
   const int first = int(threadIdx.x) * kN;
-  dev::RowRing<kItems, T> ring{x, g, cols, depth, (long long)blockIdx.x * cols + first, stride};
+  dev::RowRing<kItems, T> ring{x, g, cols, (long long)blockIdx.x * cols + first, stride};
   const long long mine = blockIdx.x + (long long)(threadIdx.x % 32) * gridDim.x;
   dev::RowNumbers<A> means{mean, rows, mine}, rstds{rstd, rows, mine};
   means.ask(), rstds.ask();
   long long asked = blockIdx.x, at = ring.at;
 #pragma unroll 1
-  for (int k = 0; k < depth; ++k, asked += gridDim.x) ring.ask(asked < rows);
+  for (int k = 0; k < dev::kRowsAhead; ++k, asked += gridDim.x) ring.ask(asked < rows);
   ring.clear();
   sums.clear();
   if (weight) {

@@ -194,14 +194,12 @@ struct FusedPlan {
   int items = 0;
   std::int64_t blocks = 0;
   driver::Dim3 block;
-  std::int64_t row_bytes = 0;  // of shared memory, for each row that a block has under way
-  std::int64_t depth = 0;      // rows that it may have
+  std::int64_t shared_bytes = 0;  // for the rows that a block has under way
 };
 
-// shared_bytes: what one block could have.
-FusedPlan plan_fused(const Rows& r, DType dtype, std::int64_t shared_bytes) {
+FusedPlan plan_fused(const Rows& r, DType dtype) {
   constexpr std::int64_t kWarp = 32, kMostThreads = 512, kAccess = 16;
-  constexpr std::int64_t kMostRows = 6, kReserved = 2048;
+  constexpr std::int64_t kRowsAhead = 2;  // dev::kRowsAhead of kernels/norm_fused.cuh
   // What keeps a current large GPU busy; rows must be many more than partial sums.
   constexpr std::int64_t kProcessors = 132, kLeastRows = 4, kMostBlocks = 8 * kProcessors;
   FusedPlan plan;
@@ -215,13 +213,9 @@ FusedPlan plan_fused(const Rows& r, DType dtype, std::int64_t shared_bytes) {
   const std::int64_t resident = !half ? 640 : items == 1 ? 768 : 512;
   plan.items = items;
   plan.block = {static_cast<unsigned>(threads)};
-  const std::int64_t beside = std::max<std::int64_t>(resident / threads, 1);  // on a processor
-  plan.blocks = std::min({kProcessors * beside, kMostBlocks, ceil_div(r.rows, kLeastRows)});
-  plan.row_bytes = threads * items * 2 * kAccess;
-  // Blocks on one processor share what one block could have, less what the system takes of each.
-  const std::int64_t room = shared_bytes / beside - kReserved;
-  plan.depth = std::min(kMostRows, room / plan.row_bytes);
-  if (plan.depth == 0) plan.items = 0;
+  plan.blocks = std::min({std::max<std::int64_t>(kProcessors * (resident / threads), 1),
+                          kMostBlocks, ceil_div(r.rows, kLeastRows)});
+  plan.shared_bytes = kRowsAhead * threads * items * 2 * kAccess;
   return plan;
 }
 
@@ -233,10 +227,9 @@ void fused_gradients(BackwardContext& context, const FusedPlan& plan, const Tens
   const bool affine = out[1].defined() || out[2].defined();
   const Tensor partial = affine ? context.temporary({2, blocks, cols}, accumulator(t)) : Tensor();
   launch(context.device(), norm_kernel(expression("layer_norm_backward_fused", plan.items, t)),
-         {static_cast<unsigned>(blocks)}, plan.block,
-         static_cast<unsigned>(plan.depth * plan.row_bytes), x.data(), g.data(),
-         data_or_null(weight), mean.data(), rstd.data(), data_or_null(out[0]),
-         data_or_null(partial), rows, static_cast<int>(cols), static_cast<int>(plan.depth));
+         {static_cast<unsigned>(blocks)}, plan.block, static_cast<unsigned>(plan.shared_bytes),
+         x.data(), g.data(), data_or_null(weight), mean.data(), rstd.data(), data_or_null(out[0]),
+         data_or_null(partial), rows, static_cast<int>(cols));
   if (affine) finish_affine(context.device(), partial, out[1], out[2], blocks, cols, t);
 }
 
@@ -253,8 +246,7 @@ Tensors backward(BackwardContext& context, std::span<const Tensor> grads, const 
       if (out[i].defined()) fill_into(out[i], 0);
     return out;
   }
-  if (const FusedPlan fused = plan_fused(
-          r, x.dtype(), static_cast<std::int64_t>(context.device().info().max_shared_bytes));
+  if (const FusedPlan fused = plan_fused(r, x.dtype());
       fused.items && rows_are_vectors(r.cols, {x, g, weight})) {
     fused_gradients(context, fused, x, g, weight, mean, rstd, out, r);
     return out;
@@ -283,9 +275,8 @@ std::int64_t workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
 // The partial sums of the affine gradients.
 std::int64_t backward_workspace(std::span<const TensorDesc> in, const Attrs& attrs) {
   const Rows r = rows_of(in[0].shape, attrs.get_ints("normalized_shape"));
-  constexpr std::int64_t kEnough = 1 << 20;
   const std::int64_t chunks =
-      std::max(ceil_div(r.rows, chunk_rows(r.rows)), plan_fused(r, in[0].dtype, kEnough).blocks);
+      std::max(ceil_div(r.rows, chunk_rows(r.rows)), plan_fused(r, in[0].dtype).blocks);
   return held_bytes(2 * chunks * r.cols *
                     static_cast<std::int64_t>(size_of(accumulator(in[0].dtype))));
 }
