@@ -95,6 +95,7 @@ Tensors sum_forward(OpContext& context, std::span<const Tensor> in, const Attrs&
 Tensor mean_gradient(const BackwardContext& context, const Tensor& g, const Dims& dims) {
   Tensor gx = context.make_gradient(0);
   const Loop loop = make_loop(gx.shape(), {gx, g});
+  if (loop.empty()) return gx;
   if (!loop.repeats(1)) return {};
   launch(gx.device(), {"reduce.cu", expression("mean_backward", gx.dtype(), loop.vector)},
          loop.grid(Loop::kRepeats), loop.block(), 0, loop.extent, loop[0], loop[1], dims.count);
