@@ -69,6 +69,7 @@ std::vector<Situation> situations() {
       // More dims than two, kept and reduced ones.
       {"three_and_two_dims", {3, 2, 5, 4, 7}, {{"dim", IntList{0, 2, 4}}}},
       {"no_rows", {0, 3}, {{"dim", IntList{1}}}},
+      {"no_rows_of_vectors", {0, 16}, {{"dim", IntList{1}}}},
       {"warp", {5, 32}, {{"dim", IntList{1}}}, false},
       {"long_column", {4097, 3}, {{"dim", IntList{0}}}, false},
       {"longer_row", {3, 65537}, {{"dim", IntList{1}}}, false},
