@@ -25,8 +25,8 @@ struct Traffic {
   // Of those read, the op's own inputs and outputs in backward: whose forward notes what it needs
   // of them (the places of maxima, say) need not read them again.
   double kept = 0;
-  bool view = false;             // some result is a view
-  int passes = 1;  // 2 with forward and backward: the second may find what the first left
+  bool view = false;  // some result is a view
+  int passes = 1;     // 2 with forward and backward: the second may find what the first left
   double bytes() const { return read + written; }
 };
 

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(256)
 // N: see vectors_across in lib/ops/copy.cpp.
 #define EXPORT_BITS(W, V, N)        \
   DEV_EXPORT(copy_bits<W, V, 1>)    \
-  DEV_EXPORT(copy_bits<W, V, 2>) \
+  DEV_EXPORT(copy_bits<W, V, 2>)    \
   DEV_EXPORT(copy_bits<W, 1, 1>)    \
   DEV_EXPORT(copy_transposed<W, N>) \
   DEV_EXPORT(copy_transposed_any<W>)

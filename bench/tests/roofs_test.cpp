@@ -113,9 +113,9 @@ TEST(ImpossibleTest, WhatForwardMayHaveNotedNeedNotBeReadAgain) {
   EXPECT_EQ(impossible(kept, 1.2, Temperature::kCold, 0, kMeasured, kH200), "");
   EXPECT_NE(impossible(kept, 0.99, Temperature::kCold, 0, kMeasured, kH200), "");
   EXPECT_TRUE(beaten_probe(kMeasured, reads_again, 1.2, 0, 0, "gemm").has_value());
-  EXPECT_FALSE(beaten_probe(kMeasured, {.read = 4.5e9, .written = 4.5e9, .kept = 4.5e9}, 2.1, 0, 0,
-                            "gemm")
-                   .has_value());
+  EXPECT_FALSE(
+      beaten_probe(kMeasured, {.read = 4.5e9, .written = 4.5e9, .kept = 4.5e9}, 2.1, 0, 0, "gemm")
+          .has_value());
 }
 
 TEST(ImpossibleTest, NothingMovedIsNotImpossible) {
