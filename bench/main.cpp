@@ -22,7 +22,7 @@ enum ExitCode : int { kPass = 0, kFailure = 1, kUsage = 2, kEnvironment = 3, kIn
 
 void add_options(CLI::App& app, RunOptions& o) {
   app.add_option("--device", o.device, "cuda, cuda:N or sim");
-  app.add_option("--op", o.plan.op, "Ops that match this glob");
+  app.add_option("--op", o.plan.op, "Ops that match this glob: sum, '@(sum|amax)', *");
   app.add_option("--case", o.plan.case_name, "Cases that match this glob");
   app.add_option("--dtype", o.plan.mode, "float32, tf32, bfloat16; a glob");
   app.add_option("--direction", o.plan.direction, "forward, backward, forward_backward; a glob");

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::bench {
 

@@ -48,7 +48,7 @@ const std::vector<Rule>& rules() {
        {"bench/", "lib/", "flame/", "reference/", "reports/record.h", "reports/bench_record.h",
         "conformance/sim/", "conformance/runner/", "conformance/judge/", "kernels/",
         "tools/cli/build_info.h"}},
-      {"reports", {"reports/", "lib/core/error.h"}},
+      {"reports", {"reports/", "lib/core/error.h", "lib/core/glob.h"}},
   };
   return list;
 }

@@ -8,6 +8,7 @@
 #include "lib/core/attrs.h"
 #include "lib/core/dtype.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 #include "lib/core/op_def.h"
 #include "lib/core/shape.h"
 #include "tests/support/expect_error.h"
@@ -239,6 +240,12 @@ TEST(OpDefTest, GlobsMatch) {
   EXPECT_FALSE(glob_match("a?c", "ac"));
   EXPECT_FALSE(glob_match("", "a"));
   EXPECT_TRUE(glob_match("*ab*ab", "ababab"));
+  for (const char* text : {"sum", "mean", "mean_of"}) EXPECT_TRUE(glob_match("@(sum|mean*)", text));
+  EXPECT_FALSE(glob_match("@(sum|mean)", "summean"));
+  EXPECT_FALSE(glob_match("@(sum|mean)", ""));
+  EXPECT_TRUE(glob_match("a@(|b)@(c|d)", "ad"));
+  EXPECT_FALSE(glob_match("a@(|b)@(c|d)", "abb"));
+  EXPECT_TRUE(glob_match("@(sum", "@(sum")) << "not closed: no choice";
   // Exponential in a matcher that backtracks naively.
   EXPECT_FALSE(glob_match("*a*a*a*a*a*a*a*a*a*a*b", std::string(5000, 'a')));
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/glob.h"
 #include "lib/core/op_def.h"
 #include "lib/jit/embedded.h"
 #include "tests/support/source_tree.h"

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 #include "lib/core/op_def.h"
 #include "lib/jit/compiler.h"
 #include "lib/jit/names.h"

@@ -18,6 +18,7 @@
 #include "bench/judging.h"
 #include "bench/output.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::bench {
 

@@ -11,6 +11,7 @@
 #include "lib/autograd/grad_mode.h"
 #include "lib/autograd/op_context.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::conformance {
 

@@ -10,6 +10,7 @@
 #include "conformance/fakes/other_judges.h"
 #include "conformance/runner/session.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 #include "lib/tensor/tensor_impl.h"
 
 namespace flame::conformance {

@@ -5,6 +5,7 @@
 #include "conformance/checks/support.h"
 #include "conformance/runner/session.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::conformance {
 

@@ -11,6 +11,7 @@
 #include "conformance/sim/text.h"
 #include "conformance/sim/workers.h"
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 #include "lib/core/op_def.h"
 
 namespace flame::sim {

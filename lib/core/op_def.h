@@ -89,7 +89,5 @@ Attrs complete_attrs(const OpDef& op, Attrs given);
 
 // A kernel expression without its spaces: the form in which they are compared everywhere.
 std::string normalize_expression(std::string_view expression);
-// Shell-style match with '*' and '?'.
-bool glob_match(std::string_view pattern, std::string_view text);
 
 }  // namespace flame

@@ -1,12 +1,11 @@
 #include "reports/history/thresholds.h"
 
-#include <fnmatch.h>
-
 #include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::history {
 namespace {
@@ -106,8 +105,7 @@ bool Floor::names(const records::BenchRow& row) const {
       {&dtype, &row.dtype}, {&compute_mode, &row.compute_mode}, {&temperature, &row.temperature},
       {&gpu, &row.gpu}};
   for (const auto& [pattern, text] : pairs)
-    if (!pattern->empty() && fnmatch(pattern->c_str(), text->c_str(), FNM_EXTMATCH) != 0)
-      return false;
+    if (!pattern->empty() && !glob_match(*pattern, *text)) return false;
   return true;
 }
 

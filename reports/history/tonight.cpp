@@ -1,11 +1,10 @@
 #include "reports/history/tonight.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 
 namespace flame::history {
 namespace {
@@ -105,8 +104,8 @@ double Tonight::fastest_ratio(const Floor& floor, const records::BenchRow& row) 
   const auto found = peers_.find(without_implementation(key_of(row)));
   if (found == peers_.end()) return least;
   for (const records::BenchRow* peer : found->second)
-    if (fnmatch(floor.peer.c_str(), peer->implementation.c_str(), FNM_EXTMATCH) == 0 &&
-        peer->view == row.view && peer->ratio > 0 && (least < 0 || peer->ratio < least))
+    if (glob_match(floor.peer, peer->implementation) && peer->view == row.view && peer->ratio > 0 &&
+        (least < 0 || peer->ratio < least))
       least = peer->ratio;
   return least;
 }

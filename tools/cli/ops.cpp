@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/error.h"
+#include "lib/core/glob.h"
 #include "lib/core/op_def.h"
 #include "tools/cli/command.h"
 #include "tools/cli/terminal.h"
