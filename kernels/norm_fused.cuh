@@ -65,8 +65,8 @@ struct RowRing {
 };
 
 // Numbers of the rows that a block takes, `from` of each: a lane has that of every 32nd, and asks
-// for the next 32 as many rows ahead. Asked for one row ahead they would arrive behind all that the
-// ring has under way, and the ring would run dry for every row.
+// for the next 32 as many rows ahead: asked for one row ahead, they arrive behind what the ring has
+// under way (3 to 4 % slower with half types, H200).
 template <class A>
 struct RowNumbers {
   const A* from;
@@ -121,9 +121,8 @@ inline constexpr int kFusedThreads = sizeof(T) > 2 ? 640
 
 // dx and the partial sums of dw and db in one pass over x and g, rows of whole vectors. Block b
 // takes the rows b, b + gridDim.x, ...; a thread keeps the sums of the columns it holds in
-// registers. partial: (2, gridDim.x, cols). dx or partial may be
-// null: a gradient has the same bits whether or not the others were asked for. Memory traffic: rows
-// * cols * 3 * sizeof(T).
+// registers. partial: (2, gridDim.x, cols). dx or partial may be null: a gradient has the same bits
+// whether or not the others were asked for. Memory traffic: rows * cols * 3 * sizeof(T).
 template <int kItems, class T>
 __global__ void __launch_bounds__((dev::kFusedThreads<kItems, T>), 1)
     layer_norm_backward_fused(const T* x, const T* g, const T* weight, const dev::Acc<T>* mean,

@@ -76,6 +76,59 @@ __global__ void __launch_bounds__(dev::kThreads)
   }
 }
 
+// For half types in columns, where about every second vector holds an output that has several
+// maxima, few numbers being there to choose from: reading all of the input is faster than asking.
+// share = g / how many, rounded.
+template <class T, int V>
+__global__ void __launch_bounds__(dev::kThreads)
+    amax_share(const __grid_constant__ flame_params::Extent extent,
+               const __grid_constant__ flame_params::Strided share,
+               const __grid_constant__ flame_params::Strided g,
+               const __grid_constant__ flame_params::Strided record) {
+  using A = dev::Acc<T>;
+  using Record = dev::Record<A>;
+  dev::for_vectors<V>(extent, [&](int, long long index, long long n) {
+    long long offset[3] = {};
+    dev::locate(extent, index, offset, share, g, record);
+    dev::Lane<T, V> up;
+    dev::Packet<typename Record::type, V> records;
+    up.fetch_from(extent, g, offset[1], n);
+    dev::read<typename Record::type, V>(records,
+                                        dev::address<typename Record::type>(record, offset[2]), n);
+    A p[V];
+    up.values(g, p);
+#pragma unroll
+    for (int j = 0; j < V; ++j)
+      if (records.raw.v[j] < 0) p[j] /= Record::count(records.raw.v[j]);
+    dev::put_values<T, V>(share, offset[0], p, n);
+  });
+}
+
+// gx = share at every maximum, else 0. Memory traffic: numel * 2 * sizeof(T).
+template <class T, int V>
+__global__ void __launch_bounds__(dev::kThreads)
+    amax_backward_dense(const __grid_constant__ flame_params::Extent extent,
+                        const __grid_constant__ flame_params::Strided gx,
+                        const __grid_constant__ flame_params::Strided x,
+                        const __grid_constant__ flame_params::Strided maximum,
+                        const __grid_constant__ flame_params::Strided share) {
+  dev::by_block<V, 1, true>(extent, [&](auto turns) {
+    dev::for_vectors<V>(extent, turns, [&](int, long long index, long long n) {
+      long long offset[4] = {};
+      dev::locate<V>(turns, extent, index, offset, gx, x, maximum, share);
+      dev::Lane<T, V, false> in, top, part;
+      in.fetch_from(turns, extent, x, offset[1], n);
+      top.fetch_from(turns, extent, maximum, offset[2], n);
+      part.fetch_from(turns, extent, share, offset[3], n);
+      dev::Packet<T, V> out;
+#pragma unroll
+      for (int i = 0; i < V / 2; ++i)
+        out.raw.v[i] = part.word(i) & dev::equal_or_nan<T>(in.word(i), top.word(i));
+      dev::write<T, V>(dev::address<T>(gx, offset[0]), out, n);
+    });
+  });
+}
+
 // gx = g / count where a vector of gx lies along dims that were reduced, and has one g: mean's
 // gradient where it has to lie in memory. Memory traffic: numel * sizeof(T).
 template <class T, int V>
@@ -106,75 +159,23 @@ __global__ void __launch_bounds__(dev::kThreads)
 EXPORT_REDUCE(Sum)
 EXPORT_REDUCE_VECTORS(Sum)
 EXPORT_REDUCE_AT_ONCE(Sum)
-DEV_EXPORT(mean_backward<float, 4>)
-DEV_EXPORT(mean_backward<double, 2>)
-DEV_EXPORT(mean_backward<__half, 8>)
-DEV_EXPORT(mean_backward<__nv_bfloat16, 8>)
 EXPORT_REDUCE(Max)
 EXPORT_REDUCE_VECTORS(Max)
 EXPORT_REDUCE_AT_ONCE(Max)
 EXPORT_REDUCE(MaxAndCount)
 EXPORT_REDUCE_VECTORS(MaxAndCount)
 
-// V: 16 bytes of T.
-// For half types in columns, where about every second vector holds an output that has several
-// maxima, few numbers being there to choose from: reading all of the input is faster than asking.
-// share = g / how many, rounded.
-template <class T, int V>
-__global__ void __launch_bounds__(dev::kThreads)
-    amax_share(const __grid_constant__ flame_params::Extent extent,
-               const __grid_constant__ flame_params::Strided share,
-               const __grid_constant__ flame_params::Strided g,
-               const __grid_constant__ flame_params::Strided record) {
-  using A = dev::Acc<T>;
-  using Record = dev::Record<A>;
-  dev::for_vectors<V>(extent, [&](int, long long index, long long n) {
-    long long offset[3] = {};
-    dev::locate(extent, index, offset, share, g, record);
-    dev::Lane<T, V> up;
-    dev::Packet<typename Record::type, V> records;
-    up.fetch_from(extent, g, offset[1], n);
-    dev::read<typename Record::type, V>(records,
-                                        dev::address<typename Record::type>(record, offset[2]), n);
-    A p[V];
-    up.values(g, p);
-#pragma unroll
-    for (int j = 0; j < V; ++j)
-      if (records.raw.v[j] < 0) p[j] /= Record::count(records.raw.v[j]);
-    dev::put_values<T, V>(share, offset[0], p, n);
-  });
-}
-// gx = share at every maximum, else 0. Memory traffic: numel * 2 * sizeof(T).
-template <class T, int V>
-__global__ void __launch_bounds__(dev::kThreads)
-    amax_backward_dense(const __grid_constant__ flame_params::Extent extent,
-                        const __grid_constant__ flame_params::Strided gx,
-                        const __grid_constant__ flame_params::Strided x,
-                        const __grid_constant__ flame_params::Strided maximum,
-                        const __grid_constant__ flame_params::Strided share) {
-  dev::by_block<V, 1, true>(extent, [&](auto turns) {
-    dev::for_vectors<V>(extent, turns, [&](int, long long index, long long n) {
-      long long offset[4] = {};
-      dev::locate<V>(turns, extent, index, offset, gx, x, maximum, share);
-      dev::Lane<T, V, false> in, top, part;
-      in.fetch_from(turns, extent, x, offset[1], n);
-      top.fetch_from(turns, extent, maximum, offset[2], n);
-      part.fetch_from(turns, extent, share, offset[3], n);
-      dev::Packet<T, V> out;
-#pragma unroll
-      for (int i = 0; i < V / 2; ++i)
-        out.raw.v[i] = part.word(i) & dev::equal_or_nan<T>(in.word(i), top.word(i));
-      dev::write<T, V>(dev::address<T>(gx, offset[0]), out, n);
-    });
-  });
-}
+// V: 16 bytes of T, in amax_share of the record.
+DEV_EXPORT(mean_backward<float, 4>)
+DEV_EXPORT(mean_backward<double, 2>)
+DEV_EXPORT(mean_backward<__half, 8>)
+DEV_EXPORT(mean_backward<__nv_bfloat16, 8>)
 DEV_EXPORT(amax_share<__half, 4>)
 DEV_EXPORT(amax_share<__half, 1>)
 DEV_EXPORT(amax_share<__nv_bfloat16, 4>)
 DEV_EXPORT(amax_share<__nv_bfloat16, 1>)
 DEV_EXPORT(amax_backward_dense<__half, 8>)
 DEV_EXPORT(amax_backward_dense<__nv_bfloat16, 8>)
-
 DEV_EXPORT(amax_backward<float, 4>)
 DEV_EXPORT(amax_backward<float, 1>)
 DEV_EXPORT(amax_backward<double, 2>)

@@ -60,21 +60,21 @@ __device__ __forceinline__ A row_max(A v) {
   return row_reduce(v, A(-inf()), MaxOp{});
 }
 
-// Both sums at the cost of one barrier. `buffer`: 0 and 1 by turns where calls follow one another.
+// Both sums at the cost of one barrier; once in a kernel.
 template <class A>
-__device__ __forceinline__ void row_sum_two(A& a, A& b, int buffer = 0) {
+__device__ __forceinline__ void row_sum_two(A& a, A& b) {
   a = warp_reduce(a, AddOp{});
   b = warp_reduce(b, AddOp{});
   if (blockDim.x == 32) return;
-  __shared__ A part[2][2][32];
+  __shared__ A part[2][32];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   if (lane == 0) {
-    part[buffer][0][warp] = a;
-    part[buffer][1][warp] = b;
+    part[0][warp] = a;
+    part[1][warp] = b;
   }
   __syncthreads();
-  a = warp_reduce(lane < warps ? part[buffer][0][lane] : A(0), AddOp{});
-  b = warp_reduce(lane < warps ? part[buffer][1][lane] : A(0), AddOp{});
+  a = warp_reduce(lane < warps ? part[0][lane] : A(0), AddOp{});
+  b = warp_reduce(lane < warps ? part[1][lane] : A(0), AddOp{});
 }
 
 }  // namespace dev

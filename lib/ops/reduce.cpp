@@ -165,7 +165,7 @@ OpDef sum_def_of(std::string_view op_name) {
 // -- amax
 
 constexpr int kPeak = 4;             // accumulators of dev::Peak
-constexpr unsigned kPeakUnroll = 2;  // dev::kPeakUnroll of kernels/reduce.cu
+constexpr unsigned kPeakUnroll = 2;  // dev::kPeakUnroll of kernels/peak_gradient.cuh
 
 TensorDescs amax_infer(Descs in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape, attrs);
@@ -178,7 +178,7 @@ TensorDescs amax_infer(Descs in, const Attrs& attrs) {
 
 // Where a gradient will be asked for, the same pass makes a record of each output's maxima: how
 // many there are, or where the only one lies in the input's memory (dev::Record of
-// kernels/reduce.cu).
+// kernels/peak.cuh).
 Tensors amax_forward(OpContext& context, std::span<const Tensor> in, const Attrs& attrs) {
   const Dims dims = dims_of("amax", in[0].shape(), attrs);
   Tensor out = context.make_output();

@@ -226,7 +226,7 @@ Command add_verify(CLI::App& root) {
   CLI::App* app = root.add_subcommand("verify", "Prove the ops: forward, backward, and the rest");
   auto asked = std::make_shared<Asked>();
   VerifyOptions& o = asked->options;
-  app->add_option("--op", o.op, "Ops that match this glob");
+  app->add_option("--op", o.op, "Ops that match this glob: sum, '@(sum|amax)', *");
   app->add_option("--case", o.case_name, "Cases that match this glob");
   app->add_option("--check", o.check, "Checks that match this glob");
   app->add_option("--layout", o.layout, "Memory layouts that match this glob");
